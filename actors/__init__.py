@@ -1,0 +1,1 @@
+"""Everything that owns state. Floor 2: imports `messages` only."""

@@ -1,0 +1,185 @@
+"""The one module that touches pykka's private names.
+
+pykka gives actors, references, the registry and futures; its own runtime is a thread per actor.
+`LoopActor` keeps all of pykka's promises and runs on a :class:`Dispatcher` instead. A contract test
+pins the names used here: `_create_actor_inbox`, `_create_future`, `_start_actor_loop`,
+`_handle_receive`, `_handle_failure`, `_actor_loop_setup`, `_actor_loop_teardown`, `Envelope`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from pykka._envelope import Envelope
+
+from ...messages.errors import TurnoutError
+from .future import LoopFuture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .dispatcher import Dispatcher
+
+__all__ = ["MAX_MAILBOX", "Inbox", "LoopActor", "MailboxFullError"]
+
+MAX_MAILBOX = 1_000_000
+"""Messages an actor may have waiting. The router bounds its open requests long before."""
+
+BATCH = 64
+"""Messages an actor handles before the next one gets its turn."""
+
+
+class MailboxFullError(TurnoutError):
+    """An actor does not keep up with its mail; the message was not taken."""
+
+
+class Inbox:
+    """An actor's mail. Its `put` is all it takes to get the actor run."""
+
+    __slots__ = ("_actor", "_dispatcher", "_items", "scheduled")
+
+    def __init__(self) -> None:
+        self._items: deque[Envelope[Any]] = deque()
+        self._actor: LoopActor | None = None
+        self._dispatcher: Dispatcher | None = None
+        self.scheduled = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def attach(self, actor: LoopActor, dispatcher: Dispatcher) -> None:
+        """Deliver to `actor` from now on (mail that came before the start included)."""
+        self._actor = actor
+        self._dispatcher = dispatcher
+        if self._items:
+            dispatcher.schedule(self)
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        items = self._items
+        if len(items) >= MAX_MAILBOX:
+            msg = f"{self._actor} has {MAX_MAILBOX} messages waiting"
+            raise MailboxFullError(msg)
+        items.append(envelope)
+        dispatcher = self._dispatcher
+        if dispatcher is not None:
+            if envelope.reply_to is not None:
+                envelope.reply_to.bind(dispatcher)  # type: ignore[attr-defined]
+            if not self.scheduled:
+                dispatcher.schedule(self)
+
+    def get(self) -> Envelope[Any]:
+        return self._items.popleft()
+
+    def empty(self) -> bool:
+        return not self._items
+
+    def run(self) -> None:
+        """Let the actor handle what is waiting, up to a batch. Called by the dispatcher."""
+        # cleared first: a message put from another thread during the run asks for another run
+        self.scheduled = False
+        actor = self._actor
+        assert actor is not None
+        items = self._items
+        for _ in range(min(len(items), BATCH)):
+            if actor.dead:
+                break
+            actor.handle(items.popleft())
+        if actor.dead:
+            actor.bury()
+        elif items and not self.scheduled:
+            assert self._dispatcher is not None
+            self._dispatcher.schedule(self)
+
+
+class LoopActor(pykka.Actor):
+    """A pykka actor whose messages are handled in its dispatcher's thread.
+
+    Subclasses list their handlers in `handlers()`; a message of any other type goes pykka's way
+    (stop, proxies, `on_receive`). A handler that raises is a crash, whether it was asked or told:
+    pykka would keep an asked actor alive, half-changed.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dispatcher = dispatcher
+        self.clock = dispatcher.clock
+        self.dead = False
+        self._handlers: dict[type, Callable[[Any], Any]] = self.handlers()
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        """What to call for each type of message."""
+        return {}
+
+    @staticmethod
+    def _create_actor_inbox() -> Inbox:
+        return Inbox()
+
+    @staticmethod
+    def _create_future() -> LoopFuture[Any]:
+        return LoopFuture()
+
+    def _start_actor_loop(self) -> None:
+        self._actor_loop_setup()
+        self.dead = self.actor_stopped.is_set()
+        inbox: Inbox = self.actor_inbox  # type: ignore[assignment]
+        inbox.attach(self, self.dispatcher)
+
+    def handle(self, envelope: Envelope[Any]) -> None:
+        """Handle one message, and settle its reply whatever happens."""
+        message = envelope.message
+        reply = envelope.reply_to
+        handler = self._handlers.get(type(message))
+        try:
+            response = handler(message) if handler is not None else self._handle_receive(message)
+        except BaseException as error:  # noqa: BLE001  (sorted out below)
+            if reply is not None:
+                reply.set_exception(sys.exc_info())
+            self._crashed(error, message)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            return
+        if reply is not None:
+            reply.set(response)
+
+    def _stop(self) -> None:
+        super()._stop()
+        self.dead = True
+
+    def _crashed(self, error: BaseException, message: Any) -> None:
+        """Stop this incarnation. A cancellation that leaks into a handler is a crash like any other."""
+        self.dead = True
+        self._handle_failure(type(error), error, error.__traceback__)
+        try:
+            self.on_crash(error, message)
+        except Exception as again:  # noqa: BLE001  (logged by pykka; the actor is dead already)
+            self._handle_failure(type(again), again, again.__traceback__)
+
+    def on_crash(self, error: BaseException, message: Any) -> None:
+        """Tidy up after a handler raised for `message`, and tell whoever supervises."""
+
+    def bury(self) -> None:
+        """Settle what is left in the mailbox of a dead actor."""
+        inbox = self.actor_inbox
+        letters = []
+        while not inbox.empty():
+            letters.append(inbox.get())
+        for envelope in letters:
+            if envelope.reply_to is None:
+                self.undelivered(envelope.message)
+        for envelope in letters:
+            if envelope.reply_to is not None:
+                inbox.put(envelope)
+        self._actor_loop_teardown()
+
+    def undelivered(self, message: Any) -> None:
+        """A message was told to this actor and can no longer be handled."""
+
+    def send(self, ref: pykka.ActorRef[Any], message: Any) -> bool:
+        """Tell `message` to another actor; False, not an exception, when that one is dead."""
+        if ref.actor_stopped.is_set():
+            return False
+        ref.actor_inbox.put(Envelope(message))
+        return True

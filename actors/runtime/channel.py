@@ -1,0 +1,165 @@
+"""The way of a stream's chunks from the provider task to the caller, past every mailbox.
+
+One producer, in the dispatcher's thread; one consumer, anywhere. Bounded: a producer that finds it
+full waits for space, which in turn stops reading from the provider's socket.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .future import LoopFuture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .dispatcher import Dispatcher
+
+__all__ = ["CAPACITY", "Channel", "ChannelClosed"]
+
+T = TypeVar("T")
+
+CAPACITY = 64
+"""Chunks a channel holds before its producer must wait."""
+
+
+class ChannelClosed(Exception):  # noqa: N818  (a signal, like StopIteration)
+    """Nothing more will come; `error` says why when the end was not a good one."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        super().__init__("the channel is closed")
+        self.error = error
+
+
+class Channel(Generic[T]):
+    """A bounded queue of chunks that knows how it ended.
+
+    Attributes:
+        last_put_at: router time of the last chunk, for whoever watches for stalls.
+        abandoned: the consumer left; what is put is dropped.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_closed",
+        "_dispatcher",
+        "_error",
+        "_items",
+        "_on_space",
+        "_reader",
+        "abandoned",
+        "last_put_at",
+    )
+
+    def __init__(self, dispatcher: Dispatcher, capacity: int = CAPACITY) -> None:
+        self._dispatcher = dispatcher
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._reader: LoopFuture[None] | None = None
+        self._on_space: Callable[[], object] | None = None
+        self.last_put_at = dispatcher.clock.now()
+        self.abandoned = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "abandoned" if self.abandoned else "open"
+        return f"<Channel {state} · {len(self._items)}/{self._capacity}>"
+
+    # -- the producer's side, in the dispatcher's thread
+
+    @property
+    def full(self) -> bool:
+        """Whether the producer should wait before it puts more."""
+        return len(self._items) >= self._capacity and not self.abandoned
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def put(self, item: T) -> None:
+        """Hand over one chunk. The producer asks `full` first and waits with `space()`."""
+        if self.abandoned or self._closed:
+            return
+        self.last_put_at = self._dispatcher.clock.now()
+        self._items.append(item)
+        self._wake_reader()
+
+    def when_space(self, callback: Callable[[], object]) -> None:
+        """Call back, in the dispatcher's thread, once the consumer has taken something or left."""
+        self._on_space = callback
+        if not self.full:
+            self._wake_writer()
+
+    async def space(self) -> None:
+        """Wait until the consumer has taken something or left."""
+        if self.full:
+            gate: LoopFuture[None] = LoopFuture(self._dispatcher)
+            self.when_space(gate.set)
+            await gate
+
+    def close(self, error: BaseException | None = None) -> None:
+        """No more chunks; with `error` the consumer gets it after the chunks that are there."""
+        if not self._closed:
+            self._error = error
+            self._closed = True
+            self._wake_reader()
+            self._wake_writer()
+
+    # -- the consumer's side, in any thread
+
+    def get_nowait(self) -> T | None:
+        """The next chunk, or None when there is none yet.
+
+        Raises:
+            ChannelClosed: when there will be none.
+        """
+        closed = self._closed  # read before the items: what was put before the close is not lost
+        try:
+            item = self._items.popleft()
+        except IndexError:
+            if closed:
+                raise ChannelClosed(self._error) from None
+            return None
+        if self._on_space is not None:
+            self._wake_writer()
+        return item
+
+    def get(self) -> T:
+        """The next chunk, blocking this thread for it."""
+        while (item := self.get_nowait()) is None:
+            self._changed().get()
+        return item
+
+    async def get_async(self) -> T:
+        """The next chunk, awaiting it."""
+        while (item := self.get_nowait()) is None:
+            await self._changed()
+        return item
+
+    def abandon(self) -> None:
+        """The consumer leaves: chunks are dropped from now on and a waiting producer goes on."""
+        self.abandoned = True
+        self._items.clear()
+        self._wake_writer()
+
+    def _changed(self) -> LoopFuture[None]:
+        reader: LoopFuture[None] = LoopFuture(self._dispatcher)
+        self._reader = reader
+        if self._items or self._closed:  # it came between our look and our waiting
+            self._wake_reader()
+        return reader
+
+    def _wake_reader(self) -> None:
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            if not reader.done():
+                reader.set(None)
+
+    def _wake_writer(self) -> None:
+        callback: Any = self._on_space
+        if callback is not None:
+            self._on_space = None
+            self._dispatcher.call_soon(callback)

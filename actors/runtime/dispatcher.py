@@ -1,0 +1,332 @@
+"""Who runs the actors: an event loop, or the thread that asks.
+
+A dispatcher owns the queue of actors that have mail. Both kinds give each actor its messages in
+the order they were put, one at a time; only the order *between* actors is the dispatcher's choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+
+from .clock import LoopClock, ManualClock
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine, Generator
+
+    from .clock import Clock
+    from .future import LoopFuture
+
+__all__ = ["Dispatcher", "EventLoopDispatcher", "ManualDispatcher", "Runnable", "Task"]
+
+
+class Runnable(Protocol):
+    """What a dispatcher runs: an inbox with mail, or a callback in its clothes."""
+
+    scheduled: bool
+
+    def run(self) -> None: ...
+
+
+class Task(Protocol):
+    """A coroutine under way."""
+
+    def cancel(self) -> Any: ...
+
+
+class Dispatcher(Protocol):
+    """What an actor, a future and a channel need to know of the thread they live in."""
+
+    clock: Clock
+
+    def schedule(self, runnable: Runnable) -> None:
+        """Run it soon, in the dispatcher's thread. May be called from any thread."""
+        ...
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call back soon, in the dispatcher's thread. May be called from any thread."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        """Run I/O beside the actors. Only from the dispatcher's thread."""
+        ...
+
+    def run_now(self) -> None:
+        """Do now what can be done in this thread; elsewhere it is being done anyway."""
+        ...
+
+    def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
+        """Block until the future is settled."""
+        ...
+
+    def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
+        """Suspend the running task until the future is settled."""
+        ...
+
+
+class _Callback:
+    __slots__ = ("_callback", "scheduled")
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self.scheduled = False
+
+    def run(self) -> None:
+        self._callback()
+
+
+class EventLoopDispatcher:
+    """Runs actors on an asyncio loop: the caller's own, or one in a daemon thread of ours."""
+
+    TURNS = 1000
+    """Actors run in one go before the loop may look at its sockets again."""
+
+    def __init__(self, clock: LoopClock | None = None) -> None:
+        self.clock: Clock = clock or LoopClock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id: int | None = None
+        self._thread: threading.Thread | None = None
+        self._ready: deque[Runnable] = deque()
+        self._wakeup_pending = False
+        self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        where = "unbound" if self._loop is None else "own thread" if self._thread else "caller's loop"
+        return f"<EventLoopDispatcher {where} · {len(self._ready)} ready · {len(self._tasks)} tasks>"
+
+    @property
+    def bound(self) -> bool:
+        """Whether there is a loop yet."""
+        return self._loop is not None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "the dispatcher has no loop yet"
+        return self._loop
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Live on this loop, whose thread is the calling one."""
+        self._loop = loop
+        self._thread_id = threading.get_ident()
+        assert isinstance(self.clock, LoopClock)
+        self.clock.bind(loop)
+        if self._ready:
+            self._request_drain()
+
+    def start_thread(self, name: str) -> None:
+        """Live on a loop of our own, in a daemon thread."""
+        started = threading.Event()
+
+        def main() -> None:
+            with asyncio.Runner() as runner:
+                loop = runner.get_loop()
+                self.bind(loop)
+                loop.call_soon(started.set)
+                loop.run_forever()
+
+        self._thread = threading.Thread(target=main, name=name, daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def stop_thread(self) -> None:
+        """End the thread of `start_thread`; no-op on a caller's loop."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def in_thread(self) -> bool:
+        """Whether the calling thread is the one the actors run in."""
+        return threading.get_ident() == self._thread_id
+
+    def schedule(self, runnable: Runnable) -> None:
+        runnable.scheduled = True
+        self._ready.append(runnable)
+        if not (self._wakeup_pending or (self._draining and self.in_thread())):
+            self._request_drain()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.schedule(_Callback(callback))
+
+    def _request_drain(self) -> None:
+        if self._loop is None:
+            return
+        # set before asking: a put between the two must not ask again, a put after the drain must
+        self._wakeup_pending = True
+        if self.in_thread():
+            self._loop.call_soon(self._woken)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._woken)
+        except RuntimeError:  # the loop was closed under us: nothing runs any more
+            self._wakeup_pending = False
+
+    def _woken(self) -> None:
+        self._wakeup_pending = False
+        self._drain()
+
+    def run_now(self) -> None:
+        if not self._draining and self.in_thread():
+            self._drain()
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        ready = self._ready
+        turns = self.TURNS
+        try:
+            while ready and turns:
+                ready.popleft().run()
+                turns -= 1
+        finally:
+            self._draining = False
+            if ready and not self._wakeup_pending:
+                self._request_drain()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def finish_tasks(self) -> None:
+        """Cancel what still runs and wait until it is gone."""
+        while self._tasks:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.difference_update(tasks)
+
+    def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
+        if self.in_thread() and self._loop is not None and self._loop.is_running():
+            msg = "a blocking get() on the router's own event loop would deadlock: await it instead"
+            raise RuntimeError(msg)
+        future.wait_in_thread(timeout)
+
+    def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
+        return future.wait_on_loop()
+
+
+class ManualDispatcher:
+    """Runs actors in the calling thread, on a clock that is moved by hand.
+
+    With `rng` the next actor to run is drawn from those that are ready, as a simulator wants it;
+    without, they run in the order in which they got mail.
+    """
+
+    MAX_TURNS = 10_000_000
+    """Actors run in one go before we take it for a loop of messages that never ends."""
+
+    def __init__(self, clock: ManualClock, rng: random.Random | None = None) -> None:
+        self.clock: Clock = clock
+        self._manual = clock
+        self._rng = rng
+        self._ready: deque[Runnable] = deque()
+        self._draining = False
+        clock.attach(self.run_now)
+
+    def __repr__(self) -> str:
+        return f"<ManualDispatcher {len(self._ready)} ready · {self._manual!r}>"
+
+    def schedule(self, runnable: Runnable) -> None:
+        runnable.scheduled = True
+        self._ready.append(runnable)
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.schedule(_Callback(callback))
+
+    def run_now(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            for _ in range(self.MAX_TURNS):
+                if not self._ready:
+                    return
+                self._next().run()
+        finally:
+            self._draining = False
+        msg = f"{self.MAX_TURNS} turns and actors still have mail: messages go round in circles"
+        raise RuntimeError(msg)
+
+    def _next(self) -> Runnable:
+        ready = self._ready
+        if self._rng is not None and len(ready) > 1:
+            ready.rotate(-self._rng.randrange(len(ready)))
+        return ready.popleft()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        task = _SteppedTask(coroutine)
+        self.call_soon(task.step)
+        return task
+
+    def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
+        if self._draining:
+            msg = "a blocking get() inside an actor would deadlock"
+            raise RuntimeError(msg)
+        limit = None if timeout is None else self._manual.now() + timeout
+        self.run_now()
+        while not future.done():
+            self._step(limit, timeout)
+
+    def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
+        self.run_now()
+        while not future.done():
+            yield  # let the other tasks of the caller's loop go as far as they can
+            self.run_now()
+            if not future.done():
+                self._step(None, None)
+
+    def _step(self, limit: float | None, timeout: float | None) -> None:
+        when = self._manual.next_timer()
+        if when is None:
+            msg = "nothing is scheduled on the fake clock that could ever settle this reply"
+            raise RuntimeError(msg)
+        if limit is not None and when > limit:
+            self._manual.advance(limit - self._manual.now())
+            msg = f"{timeout} seconds"
+            raise pykka.Timeout(msg)
+        self._manual.step()
+
+    def close(self) -> None:
+        """Leave the clock, which may outlive this dispatcher."""
+        self._manual.detach(self.run_now)
+
+
+class _SteppedTask:
+    """A coroutine run without an event loop, which works as long as it does no real I/O."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._coroutine = coroutine
+        self._done = False
+
+    def step(self) -> None:
+        if self._done:
+            return
+        self._done = True
+        try:
+            self._coroutine.send(None)
+        except StopIteration:
+            return
+        with suppress(RuntimeError):
+            self._coroutine.close()
+        msg = (
+            "a FakeClock router has no event loop, so its transport must answer without real I/O "
+            "(httpx.MockTransport, mock_response, simulated providers)"
+        )
+        raise RuntimeError(msg)
+
+    def cancel(self) -> None:
+        if not self._done:
+            self._done = True
+            self._coroutine.close()

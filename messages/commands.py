@@ -1,0 +1,326 @@
+"""What one actor asks of another, or tells it.
+
+A command is a value. Where one must carry a live thing (a reply future, a stream's channel, an
+actor's reference) the field is marked by :func:`handle`: it travels by identity, is left out of
+`repr` and comparison, and a test kit that serialises messages passes it through untouched.
+
+The way of one request::
+
+    caller      ── Dispatch ────────────────▶ Supervisor
+    Supervisor  ── Assign ──────────────────▶ ModelGroup
+    ModelGroup  ── Assigned | Unassigned | Queued ▶ Supervisor
+    ModelGroup  ── StartCall ───────────────▶ Deployment      ── CallRefused ─▶ ModelGroup
+    task        ── ProviderOpened, ProviderFinished ▶ Deployment
+    Deployment  ── StreamOpened, CallEnded ─▶ Supervisor
+    Deployment  ── StatusChanged ───────────▶ ModelGroup
+    caller      ── Cancel ─▶ Supervisor ── CancelCall ─▶ Deployment (or Withdraw ─▶ ModelGroup)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from .outcomes import CallOutcome, Decision, Demand, LeftOut
+    from .requests import Request
+    from .settings import Deployment
+
+__all__ = [
+    "UNLIMITED",
+    "AddMember",
+    "Assign",
+    "Assigned",
+    "AttemptTimedOut",
+    "Call",
+    "CallEnded",
+    "CallRefused",
+    "Cancel",
+    "CancelCall",
+    "DeadlineReached",
+    "DeploymentStatus",
+    "Dispatch",
+    "ProviderFinished",
+    "ProviderOpened",
+    "Queued",
+    "ReleaseDue",
+    "RemoveMember",
+    "RetryDue",
+    "StartCall",
+    "StatusChanged",
+    "StreamOpened",
+    "Unassigned",
+    "Withdraw",
+    "handle",
+]
+
+UNLIMITED = 1 << 60
+"""The capacity of a deployment that has no limit."""
+
+
+def handle(default: Any = None) -> Any:
+    """A field that holds a reference to something live, not a value."""
+    return field(default=default, eq=False, repr=False, metadata={"handle": True})
+
+
+# -- to the Supervisor ---------------------------------------------------------------------------
+
+
+@frozen
+class Dispatch:
+    """Route this request; settle `reply` exactly once with a response, a stream or an error."""
+
+    request_id: str
+    request: Request
+    reply: Any = handle()
+
+
+@frozen
+class Cancel:
+    """The caller left: stop whatever is going on for this request."""
+
+    request_id: str
+    reason: str = "caller left"
+
+
+@frozen
+class Assigned:
+    """The group chose a deployment and has sent it the call."""
+
+    request_id: str
+    call_id: str
+    decision: Decision
+
+
+@frozen
+class Unassigned:
+    """The group could not place the call.
+
+    `repeatable`: a deployment that failed in this request is eligible right now.
+    `earliest`: when the first left-out deployment is released, if anyone knows.
+    """
+
+    request_id: str
+    call_id: str
+    group: str
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: dict[str, int] = field(factory=dict)
+    repeatable: bool = False
+    earliest: float | None = None
+
+
+@frozen
+class Queued:
+    """The call waits in the group's waiting room; `until` is the earliest known release."""
+
+    request_id: str
+    call_id: str
+    group: str
+    until: float | None
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@frozen
+class StreamOpened:
+    """The first content chunk is in the channel: the stream may be given to the caller."""
+
+    request_id: str
+    call_id: str
+    deployment_id: str
+
+
+@frozen
+class CallEnded:
+    """A call is over. `cost` is US dollars, None when unknown."""
+
+    request_id: str
+    call_id: str
+    deployment_id: str
+    outcome: CallOutcome
+    seconds: float
+    cost: float | None = None
+
+
+@frozen
+class DeadlineReached:
+    """Timer: the whole request has run out of time."""
+
+    request_id: str
+
+
+@frozen
+class RetryDue:
+    """Timer: the pause before the next attempt is over."""
+
+    request_id: str
+    call_id: str
+
+
+# -- to a ModelGroup -----------------------------------------------------------------------------
+
+
+@frozen
+class Call:
+    """One attempt: the same value from the Supervisor to the provider.
+
+    Attributes:
+        call_id: names this attempt; unique in the journal.
+        request: what to ask; overrides of a fallback are already applied.
+        demand: what it is expected to use.
+        deadline: router time by which the whole request must be answered.
+        wildcard: what a wildcard group's ``*`` matched; replaces ``*`` in the provider's model.
+        channel: where a stream's chunks go; None when not streamed.
+    """
+
+    call_id: str
+    request_id: str
+    attempt: int
+    request: Request
+    demand: Demand
+    deadline: float
+    stream: bool = False
+    wildcard: str | None = None
+    channel: Any = handle()
+
+
+@frozen
+class Assign:
+    """Place this call on a deployment of the group.
+
+    `exclude` failed in this request: taken only when nothing else is eligible and `repeat`.
+    `never` are not taken at all (a wrong key stays wrong). `only` restricts to one deployment.
+    With `wait` the call queues when nothing is eligible, ordered by priority, deadline, arrival.
+    """
+
+    call: Call
+    exclude: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    repeat: bool = False
+    wait: bool = False
+    priority: int = 0
+    only: str | None = None
+    strategy: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    """Deployments that refused this very call, in this assignment."""
+
+
+@frozen
+class Withdraw:
+    """The call no longer waits (cancelled, or its deadline passed)."""
+
+    call_id: str
+
+
+@frozen
+class CallRefused:
+    """The deployment's own state forbids the call; the group picks again without it."""
+
+    assign: Assign
+    left_out: LeftOut
+    status: DeploymentStatus
+
+
+@frozen
+class StatusChanged:
+    """What a deployment wants its group to know; the group's roster mirrors it."""
+
+    status: DeploymentStatus
+
+
+@frozen
+class AddMember:
+    """A deployment joins the group (or comes back after a restart, with a new reference)."""
+
+    deployment: Deployment
+    status: DeploymentStatus
+    ref: Any = handle()
+
+
+@frozen
+class RemoveMember:
+    """A deployment leaves the group: no new call goes to it."""
+
+    deployment_id: str
+
+
+@frozen
+class ReleaseDue:
+    """Timer: a deployment that waiting calls hope for may be free now."""
+
+
+@frozen
+class DeploymentStatus:
+    """A deployment's own word on what it can take. A mirror may be stale; the owner is asked last.
+
+    Attributes:
+        seen: StartCall messages handled so far, so the group can add those still under way.
+        open: calls under way.
+        capacity: further starts it would take now; 0 when blocked.
+        blocked: why it takes none and until when; None when it does.
+        tokens_left: tokens it would admit now; None when it has no tpm.
+        tokens_until: when the next tokens leave its window; None when the window is empty.
+        tokens_used: reserved and settled tokens in the last 60 s.
+        mean_output: learned output tokens of a call that sets no maximum.
+        latency: up to 10 (ended_at, seconds per output token or time to first token).
+        ttft, per_token, measured_at: peak-EWMA of both, in seconds, and when last measured.
+        penalty, penalised_at: weight of recent failures, decaying, and when last raised.
+        window: (started_at, tokens) in the last 60 s; only in the status of a (re)start.
+    """
+
+    deployment_id: str
+    seen: int = 0
+    open: int = 0
+    capacity: int = UNLIMITED
+    blocked: LeftOut | None = None
+    tokens_left: int | None = None
+    tokens_until: float | None = None
+    tokens_used: int = 0
+    mean_output: int = 256
+    latency: tuple[tuple[float, float], ...] = ()
+    ttft: float = 0.0
+    per_token: float = 0.0
+    measured_at: float | None = None
+    penalty: float = 0.0
+    penalised_at: float = 0.0
+    window: tuple[tuple[float, int], ...] = ()
+
+
+# -- to a Deployment -----------------------------------------------------------------------------
+
+
+@frozen
+class StartCall:
+    """Admit and start this call, or refuse it."""
+
+    assign: Assign
+
+
+@frozen
+class CancelCall:
+    """Abort the call upstream, free the slot, settle the tokens."""
+
+    call_id: str
+    reason: str
+
+
+@frozen
+class AttemptTimedOut:
+    """Timer: the attempt, its first chunk or its next chunk is overdue."""
+
+    call_id: str
+
+
+@frozen
+class ProviderOpened:
+    """From the caller task: the first content chunk is in the channel."""
+
+    call_id: str
+
+
+@frozen
+class ProviderFinished:
+    """From the caller task: the call is over, exactly once per call that was not cancelled."""
+
+    call_id: str
+    outcome: CallOutcome

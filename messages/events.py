@@ -1,0 +1,353 @@
+"""What happened: the events of the journal.
+
+An event is a fact without content: no prompt, no answer, no key. Its `TYPE` is its name in every
+journal ever written and its `VERSION` says how its fields look; both are a promise, kept by the
+upcasters of :mod:`turnout.actors.journal.codec`.
+
+Streams: ``router`` (settings and deployments), ``deployment/<id>``, ``request/<id>``.
+Each stream has one writer, the actor that owns the state the events rebuild.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+
+from .outcomes import Decision, LeftOut  # noqa: TC001  (decoders resolve these names)
+
+__all__ = [
+    "EVENT_TYPES",
+    "CallAbandoned",
+    "CallCancelled",
+    "CallFailed",
+    "CallOpened",
+    "CallStarted",
+    "CallSucceeded",
+    "CooldownEnded",
+    "CooldownStarted",
+    "DeploymentAdded",
+    "DeploymentPicked",
+    "DeploymentRemoved",
+    "DeploymentRestarted",
+    "DeploymentRetired",
+    "Event",
+    "EventsLost",
+    "FellBack",
+    "LimitsObserved",
+    "RequestAccepted",
+    "RequestCancelled",
+    "RequestFailed",
+    "RequestSucceeded",
+    "RetryScheduled",
+    "RouterStarted",
+    "RouterStopped",
+    "WaitStarted",
+]
+
+EVENT_TYPES: dict[str, type[Event]] = {}
+"""Every event class by its TYPE."""
+
+
+class Event:
+    """Base of all events: a stable name and a version."""
+
+    __slots__ = ()
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        EVENT_TYPES[cls.TYPE] = cls  # attrs makes the slotted class anew: the later one wins
+
+
+# -- stream "router" -----------------------------------------------------------------------------
+
+
+@frozen
+class RouterStarted(Event):
+    """A router took up this journal. `settings` holds those that differ from the defaults."""
+
+    TYPE: ClassVar[str] = "router_started"
+    seed: int | None
+    settings: dict[str, Any]
+
+
+@frozen
+class RouterStopped(Event):
+    """The router was closed in good order."""
+
+    TYPE: ClassVar[str] = "router_stopped"
+
+
+@frozen
+class DeploymentAdded(Event):
+    """A deployment joined its group. `config` is its configuration without secrets."""
+
+    TYPE: ClassVar[str] = "deployment_added"
+    deployment_id: str
+    group: str
+    config: dict[str, Any]
+
+
+@frozen
+class DeploymentRemoved(Event):
+    """A deployment left its group."""
+
+    TYPE: ClassVar[str] = "deployment_removed"
+    deployment_id: str
+    group: str
+
+
+@frozen
+class DeploymentRestarted(Event):
+    """A deployment's actor crashed and was restarted from the journal, for the `restarts`th time."""
+
+    TYPE: ClassVar[str] = "deployment_restarted"
+    deployment_id: str
+    error: str
+    restarts: int
+
+
+@frozen
+class DeploymentRetired(Event):
+    """A deployment's actor crashed too often and was taken out of rotation."""
+
+    TYPE: ClassVar[str] = "deployment_retired"
+    deployment_id: str
+    error: str
+    restarts: int
+
+
+@frozen
+class EventsLost(Event):
+    """The journal could not take `count` events, the first of which had position `first`."""
+
+    TYPE: ClassVar[str] = "events_lost"
+    count: int
+    first: int
+
+
+# -- stream "deployment/<id>" --------------------------------------------------------------------
+
+
+@frozen
+class CallStarted(Event):
+    """A call was admitted: one start and `reserved` tokens are counted from now.
+
+    `probe` marks the single call a half-open deployment is given.
+    """
+
+    TYPE: ClassVar[str] = "call_started"
+    call_id: str
+    request_id: str
+    reserved: int
+    stream: bool = False
+    probe: bool = False
+
+
+@frozen
+class CallOpened(Event):
+    """The first content chunk of a stream arrived, `ttft` seconds after the start."""
+
+    TYPE: ClassVar[str] = "call_opened"
+    call_id: str
+    request_id: str
+    ttft: float
+
+
+@frozen
+class CallSucceeded(Event):
+    """A call ended well; the reservation is settled with what was used."""
+
+    TYPE: ClassVar[str] = "call_succeeded"
+    call_id: str
+    request_id: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    seconds: float
+    ttft: float | None = None
+    cached_tokens: int | None = None
+    estimated: bool = False
+
+
+@frozen
+class CallFailed(Event):
+    """A call failed. `error` is the class name; `counted` whether it speaks against the deployment.
+
+    Tokens are settled with what the provider said it used, or our estimate.
+    """
+
+    TYPE: ClassVar[str] = "call_failed"
+    call_id: str
+    request_id: str
+    error: str
+    status_code: int
+    counted: bool
+    seconds: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+    retry_after: float | None = None
+    sent: str | None = None
+    ttft: float | None = None
+
+
+@frozen
+class CallCancelled(Event):
+    """A call was given up by the caller or by a deadline that was not the deployment's."""
+
+    TYPE: ClassVar[str] = "call_cancelled"
+    call_id: str
+    request_id: str
+    reason: str
+    seconds: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+
+@frozen
+class CallAbandoned(Event):
+    """A call was open when its actor or the process died; its reservation stays counted."""
+
+    TYPE: ClassVar[str] = "call_abandoned"
+    call_id: str
+    request_id: str
+
+
+@frozen
+class CooldownStarted(Event):
+    """The deployment takes no calls until `until`; then one probe. `trips` counts in a row."""
+
+    TYPE: ClassVar[str] = "cooldown_started"
+    until: float
+    seconds: float
+    error: str
+    trips: int
+
+
+@frozen
+class CooldownEnded(Event):
+    """The probe went well: the deployment takes calls again."""
+
+    TYPE: ClassVar[str] = "cooldown_ended"
+
+
+@frozen
+class LimitsObserved(Event):
+    """The provider's headers say less is left than we counted: our count is corrected down.
+
+    `tokens` and `requests` are what must be added to our count; they leave the window at `until`.
+    """
+
+    TYPE: ClassVar[str] = "limits_observed"
+    requests: int
+    tokens: int
+    until: float
+
+
+# -- stream "request/<id>" -----------------------------------------------------------------------
+
+
+@frozen
+class RequestAccepted(Event):
+    """The Supervisor took the request; it will get exactly one final reply by `deadline`."""
+
+    TYPE: ClassVar[str] = "request_accepted"
+    request_id: str
+    kind: str
+    model: str
+    group: str
+    stream: bool
+    deadline: float
+    input_tokens: int
+    priority: int | None = None
+
+
+@frozen
+class DeploymentPicked(Event):
+    """The group chose a deployment for attempt `attempt` (1, 2, ...)."""
+
+    TYPE: ClassVar[str] = "deployment_picked"
+    request_id: str
+    call_id: str
+    attempt: int
+    decision: Decision
+
+
+@frozen
+class WaitStarted(Event):
+    """Nothing was eligible and the request waits in its group; `until` when a release is known."""
+
+    TYPE: ClassVar[str] = "wait_started"
+    request_id: str
+    group: str
+    until: float | None
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@frozen
+class RetryScheduled(Event):
+    """The request tries `group` again after `seconds`, because of `error`."""
+
+    TYPE: ClassVar[str] = "retry_scheduled"
+    request_id: str
+    group: str
+    error: str
+    seconds: float
+
+
+@frozen
+class FellBack(Event):
+    """The request goes on to another group, because of `error`."""
+
+    TYPE: ClassVar[str] = "fell_back"
+    request_id: str
+    from_group: str
+    to_group: str
+    error: str
+
+
+@frozen
+class RequestSucceeded(Event):
+    """The final reply was an answer."""
+
+    TYPE: ClassVar[str] = "request_succeeded"
+    request_id: str
+    group: str
+    deployment_id: str
+    attempts: int
+    retries: int
+    fallbacks: int
+    waited: float
+    seconds: float
+    cost: float | None
+
+
+@frozen
+class RequestFailed(Event):
+    """The final reply was an error of class `error`."""
+
+    TYPE: ClassVar[str] = "request_failed"
+    request_id: str
+    error: str
+    status_code: int
+    attempts: int
+    retries: int
+    fallbacks: int
+    waited: float
+    seconds: float
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: dict[str, int] = field(factory=dict)
+
+
+@frozen
+class RequestCancelled(Event):
+    """The caller left before the final reply (or before the end of the stream)."""
+
+    TYPE: ClassVar[str] = "request_cancelled"
+    request_id: str
+    attempts: int
+    seconds: float

@@ -1,0 +1,182 @@
+"""What came of things: usage, outcomes, decisions, and the route an answer took.
+
+All times named `at` or `until` are *router time*: seconds since the epoch on a clock that never
+jumps while the router lives (see :mod:`turnout.actors.runtime.clock`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from .errors import RequestError
+    from .responses import ModelResponse
+
+__all__ = [
+    "MAX_LEFT_OUT",
+    "Attempt",
+    "CallOutcome",
+    "Decision",
+    "Demand",
+    "LeftOut",
+    "ProviderLimits",
+    "RouteInfo",
+    "Usage",
+]
+
+MAX_LEFT_OUT = 32
+"""A decision names at most this many left-out candidates; the rest are counted by reason."""
+
+Reason = Literal[
+    "removed",
+    "unhealthy",
+    "cooling_down",
+    "rpm",
+    "tpm",
+    "parallel",
+    "context_window",
+    "region",
+    "capability",
+    "tags",
+    "order",
+    "failed_in_this_request",
+    "budget",
+]
+
+
+@frozen
+class Usage:
+    """Tokens of one call. `estimated` when we counted because the provider did not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int | None = None
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@frozen
+class Demand:
+    """What a request is expected to use. `output_tokens` is None when it set no maximum."""
+
+    input_tokens: int
+    output_tokens: int | None = None
+
+
+@frozen
+class ProviderLimits:
+    """What the provider's rate-limit headers said is left in its own window, and for how long.
+
+    `reset_*` are seconds until that window is full again; None when not said.
+    """
+
+    remaining_requests: int | None = None
+    remaining_tokens: int | None = None
+    reset_requests: float | None = None
+    reset_tokens: float | None = None
+
+
+@frozen
+class CallOutcome:
+    """How one provider call ended, told by the caller task to its deployment.
+
+    `usage` is None when nobody said; `limits` when no such header came. For a stream the chunks
+    went to the caller through its channel, so `response` is None.
+    """
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    response: ModelResponse | None = None
+    error: RequestError | None = None
+    usage: Usage | None = None
+    limits: ProviderLimits | None = None
+
+
+@frozen
+class LeftOut:
+    """Why a deployment was not a candidate, and until when if that is known."""
+
+    deployment_id: str
+    reason: Reason
+    until: float | None = None
+    need: float | None = None
+    has: float | None = None
+    detail: str | None = None
+
+
+@frozen
+class Decision:
+    """One pick, recorded: enough to explain it without the live state.
+
+    Attributes:
+        group: the model group that chose.
+        strategy: by which strategy.
+        deployment_id: the deployment chosen.
+        eligible: how many could have been chosen.
+        score: the number the strategy compared (its meaning is the strategy's); None for a draw.
+        draw: the random number that settled it, in [0, 1); None when chance had no say.
+        considered: the (deployment, score) pairs that were compared, at most 8.
+        left_out: at most `MAX_LEFT_OUT` that were not candidates, each with its reason.
+        left_out_by_reason: how many more there were, by reason.
+    """
+
+    group: str
+    strategy: str
+    deployment_id: str
+    eligible: int
+    score: float | None = None
+    draw: float | None = None
+    considered: tuple[tuple[str, float], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: dict[str, int] = field(factory=dict)
+
+
+@frozen
+class Attempt:
+    """One row of `error.attempts` and of `route.attempts`.
+
+    `seconds` is how long the attempt took, `wait` how long the request paused before it.
+    `error` is the error's class name, None for the attempt that succeeded.
+    """
+
+    group: str
+    deployment_id: str | None
+    error: str | None
+    seconds: float
+    wait: float = 0.0
+    status_code: int | None = None
+
+
+@frozen
+class RouteInfo:
+    """The way an answer took; `response.route`.
+
+    Attributes:
+        request_id: names the request in `router.events()`.
+        model_group: the group that served (not always the one asked).
+        deployment_id: the deployment that served.
+        attempts: one row per attempt, the last one being the answer.
+        retries: attempts beyond the first of each group.
+        fallbacks: groups tried beyond the first.
+        waited: seconds spent waiting for a slot, a cooldown or a back-off.
+        seconds: from acceptance to the answer (a stream: to its end).
+        cost: US dollars; None when a price or a usage field is missing, never 0 for unknown.
+        cache_hit: whether a cache answered.
+        strategy: what chose the deployment.
+    """
+
+    request_id: str
+    model_group: str
+    deployment_id: str
+    attempts: tuple[Attempt, ...]
+    retries: int
+    fallbacks: int
+    waited: float
+    seconds: float
+    cost: float | None
+    cache_hit: bool
+    strategy: str

@@ -1,0 +1,123 @@
+"""What a caller asks for. Validated here, at the edge, and nowhere else.
+
+A request has two kinds of field. *Routing* fields steer Turnout and stay here; everything else is
+a *wire* parameter and is passed to the provider as it was given, known to us or not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import BadRequestError
+
+__all__ = ["CompletionRequest", "Request"]
+
+MAX_PRIORITY = 255
+
+
+def _messages(value: Any) -> Any:
+    """A non-empty list of role-bearing dicts. The dicts themselves are neither copied nor read."""
+    if not isinstance(value, (list, tuple)) or not value:
+        msg = "must be a non-empty list of messages"
+        raise ValueError(msg)
+    for position, message in enumerate(value):
+        if isinstance(message, BaseModel):
+            return [m.model_dump(exclude_none=True) if isinstance(m, BaseModel) else m for m in value]
+        if not isinstance(message, dict):
+            msg = f"message {position} must be a dict with 'role' and 'content', not {type(message).__name__}"
+            raise ValueError(msg)  # noqa: TRY004  (pydantic turns ValueError into one error)
+        if not isinstance(message.get("role"), str):
+            msg = f"message {position} has no 'role'"
+            raise ValueError(msg)
+    return value
+
+
+Messages = Annotated[Any, BeforeValidator(_messages)]
+Fallback = str | dict[str, Any]
+
+
+class Request(BaseModel):
+    """What every kind of request has in common: the model asked for, and the routing fields.
+
+    Raises:
+        BadRequestError: when a field is wrong; it names the field and what is allowed.
+    """
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, protected_namespaces=())
+
+    KIND: ClassVar[str]
+    ROUTING: ClassVar[frozenset[str]]
+
+    model: str = Field(min_length=1)
+
+    timeout: float | None = Field(default=None, gt=0)
+    stream_timeout: float | None = Field(default=None, gt=0)
+    num_retries: int | None = Field(default=None, ge=0)
+    fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
+    context_window_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
+    content_policy_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
+    disable_fallbacks: bool = False
+    priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
+    routing_strategy: str | None = None
+    max_parallel_requests: int | None = Field(default=None, ge=1)
+
+    mock_response: Any = None
+    mock_delay: float | None = Field(default=None, ge=0)
+    mock_timeout: bool | None = None
+    mock_tool_calls: list[Any] | None = None
+    mock_testing_fallbacks: bool = False
+    mock_testing_context_fallbacks: bool = False
+    mock_testing_content_policy_fallbacks: bool = False
+    mock_testing_rate_limit_error: bool = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_clear_error(cls, value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise BadRequestError(_describe(cls.__name__, error)) from None
+
+    def wire_params(self) -> dict[str, Any]:
+        """Everything that goes to the provider, without `model`; a new dict, its values shared."""
+        params = dict(self.__pydantic_extra__ or ())
+        routing = self.ROUTING
+        values = self.__dict__
+        for name in self.model_fields_set:
+            if name not in routing and name in values:
+                params[name] = values[name]
+        return params
+
+
+class CompletionRequest(Request):
+    """A chat completion. `router.ask(CompletionRequest(model="gpt-4", messages=[...]))`.
+
+    `messages` holds OpenAI-shaped dicts. `stream=True` makes the answer an iterator of chunks.
+    Any other keyword (`temperature`, `tools`, `response_format`, ...) reaches the provider as given.
+    """
+
+    KIND: ClassVar[str] = "completion"
+
+    messages: Messages
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1)
+
+
+Request.ROUTING = frozenset(Request.model_fields)
+CompletionRequest.ROUTING = Request.ROUTING
+
+Kind = Literal["completion"]
+
+
+def _describe(what: str, error: ValidationError) -> str:
+    """One line for the first thing that is wrong, without the value (it may be a prompt)."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    first = problems[0]
+    path = ".".join(str(part) for part in first["loc"]) or what
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{what}.{path}: {first['msg']}{more}"

@@ -1,0 +1,120 @@
+"""What comes back: OpenAI-shaped values with attribute and item access.
+
+``r.choices[0].message.content`` and ``r["choices"][0]["message"]["content"]`` are the same.
+Fields that a provider adds are kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from .outcomes import RouteInfo  # noqa: TC001  (pydantic resolves it)
+
+__all__ = [
+    "Choice",
+    "Delta",
+    "Message",
+    "ModelResponse",
+    "ModelResponseStream",
+    "ResponseUsage",
+    "StreamChoice",
+]
+
+
+class _Value(BaseModel):
+    """A pydantic model that can be read like a dict too."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and hasattr(self, name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return getattr(self, name, default)
+
+    def keys(self) -> list[str]:
+        return [*self.__dict__, *(self.__pydantic_extra__ or ())]
+
+    def json(self, **kwargs: Any) -> str:  # type: ignore[override]
+        """As JSON text, the name that users of the OpenAI client of old expect."""
+        return self.model_dump_json(**kwargs)
+
+
+class Message(_Value):
+    role: str = "assistant"
+    content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class Choice(_Value):
+    index: int = 0
+    message: Message
+    finish_reason: str | None = None
+
+
+class ResponseUsage(_Value):
+    """OpenAI's usage block; `prompt_tokens_details` and the like are kept as extra fields."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class _Routed(_Value):
+    _route: RouteInfo | None = PrivateAttr(default=None)
+    _hidden: dict[str, Any] | None = PrivateAttr(default=None)
+
+    @property
+    def route(self) -> RouteInfo:
+        """What happened on the way: who served, how many attempts, what it cost."""
+        if self._route is None:
+            msg = "this response did not come through a router"
+            raise AttributeError(msg)
+        return self._route
+
+    @property
+    def _hidden_params(self) -> dict[str, Any]:
+        """The names people use today: `model_id`, `api_base`, `response_cost`, `cache_hit`, ..."""
+        return self._hidden if self._hidden is not None else {}
+
+
+class ModelResponse(_Routed):
+    """A chat completion in OpenAI's shape, with `.route`."""
+
+    id: str
+    object: str = "chat.completion"
+    created: int = 0
+    model: str | None = None
+    choices: list[Choice]
+    usage: ResponseUsage | None = None
+
+
+class Delta(_Value):
+    role: str | None = None
+    content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class StreamChoice(_Value):
+    index: int = 0
+    delta: Delta
+    finish_reason: str | None = None
+
+
+class ModelResponseStream(_Value):
+    """One chunk of a streamed chat completion, in OpenAI's shape."""
+
+    id: str | None = None
+    object: str = "chat.completion.chunk"
+    created: int = 0
+    model: str | None = None
+    choices: list[StreamChoice]
+    usage: ResponseUsage | None = None
