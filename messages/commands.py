@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNLIMITED",
+    "ActorCrashed",
     "AddMember",
+    "Announce",
     "Assign",
     "Assigned",
     "AttemptTimedOut",
@@ -41,12 +43,15 @@ __all__ = [
     "DeadlineReached",
     "DeploymentStatus",
     "Dispatch",
+    "Inspect",
     "ProviderFinished",
     "ProviderOpened",
     "Queued",
     "ReleaseDue",
     "RemoveMember",
+    "RestartDue",
     "RetryDue",
+    "Shutdown",
     "StartCall",
     "StatusChanged",
     "StreamOpened",
@@ -69,11 +74,15 @@ def handle(default: Any = None) -> Any:
 
 @frozen
 class Dispatch:
-    """Route this request; settle `reply` exactly once with a response, a stream or an error."""
+    """Route this request; settle `reply` exactly once with a response, a stream or an error.
+
+    `fallbacks` are those the request brought along, already parsed; None leaves it to the router's.
+    """
 
     request_id: str
     request: Request
     reply: Any = handle()
+    fallbacks: Any = handle()
 
 
 @frozen
@@ -324,3 +333,39 @@ class ProviderFinished:
 
     call_id: str
     outcome: CallOutcome
+
+
+@frozen
+class Announce:
+    """Join the group again: it was restarted and knows nobody."""
+
+
+@frozen
+class Inspect:
+    """Ask an actor for its state as plain values."""
+
+
+# -- supervision ---------------------------------------------------------------------------------
+
+
+@frozen
+class ActorCrashed:
+    """A handler raised: this incarnation of the actor is dead. `lost` is the message it died of."""
+
+    role: str
+    name: str
+    error: str
+    lost: Any = handle()
+
+
+@frozen
+class Shutdown:
+    """Ask the Supervisor to end every open request and to take no more."""
+
+
+@frozen
+class RestartDue:
+    """Timer: the back-off after a crash is over."""
+
+    role: str
+    name: str

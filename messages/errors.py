@@ -33,6 +33,8 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .outcomes import Attempt, LeftOut, Usage
 
 __all__ = [
@@ -197,6 +199,7 @@ class NoDeploymentsAvailable(RequestError):  # noqa: N818  (the name its users k
 
     status_code = 429
     left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: Mapping[str, int] = {}  # noqa: RUF012  (never written)
 
 
 class APIError(RequestError):

@@ -18,6 +18,7 @@ from .outcomes import Decision, LeftOut  # noqa: TC001  (decoders resolve these 
 
 __all__ = [
     "EVENT_TYPES",
+    "AttemptFailed",
     "CallAbandoned",
     "CallCancelled",
     "CallFailed",
@@ -275,6 +276,21 @@ class DeploymentPicked(Event):
     call_id: str
     attempt: int
     decision: Decision
+
+
+@frozen
+class AttemptFailed(Event):
+    """Attempt `call_id` failed. `deployment_id` is None when the failure was asked for by a test switch."""
+
+    TYPE: ClassVar[str] = "attempt_failed"
+    request_id: str
+    call_id: str
+    group: str
+    deployment_id: str | None
+    error: str
+    status_code: int
+    seconds: float
+    retry_after: float | None = None
 
 
 @frozen

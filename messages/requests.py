@@ -6,11 +6,15 @@ a *wire* parameter and is passed to the provider as it was given, known to us or
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import BadRequestError
+from .outcomes import Demand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["CompletionRequest", "Request"]
 
@@ -80,6 +84,15 @@ class Request(BaseModel):
         except ValidationError as error:
             raise BadRequestError(_describe(cls.__name__, error)) from None
 
+    def demand(self) -> Demand:
+        """What this request is expected to use."""
+        return Demand(0)
+
+    def overridden(self, overrides: Mapping[str, Any]) -> Self:
+        """The same request with some fields replaced, validated again."""
+        given = {name: self.__dict__[name] for name in self.model_fields_set if name in self.__dict__}
+        return type(self)(**{**given, **(self.__pydantic_extra__ or {}), **overrides})
+
     def wire_params(self) -> dict[str, Any]:
         """Everything that goes to the provider, without `model`; a new dict, its values shared."""
         params = dict(self.__pydantic_extra__ or ())
@@ -107,11 +120,39 @@ class CompletionRequest(Request):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     n: int | None = Field(default=None, ge=1)
 
+    def demand(self) -> Demand:
+        """The prompt's estimated tokens, and the most it may answer (for all `n` answers)."""
+        most = self.max_completion_tokens or self.max_tokens
+        if most is not None and self.n is not None:
+            most *= self.n
+        return Demand(sum(map(_message_tokens, self.messages)), most)
+
 
 Request.ROUTING = frozenset(Request.model_fields)
 CompletionRequest.ROUTING = Request.ROUTING
 
 Kind = Literal["completion"]
+
+
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 4
+"""Roughly what English text and a chat format's frame cost; real usage settles the account."""
+
+
+def _message_tokens(message: dict[str, Any]) -> int:
+    """Estimated tokens of one message, from its bytes; nothing is encoded for plain ASCII."""
+    content = message.get("content")
+    if type(content) is str:
+        return TOKENS_PER_MESSAGE + _text_tokens(content)
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return TOKENS_PER_MESSAGE + sum(_text_tokens(text) for text in parts if isinstance(text, str))
+    return TOKENS_PER_MESSAGE
+
+
+def _text_tokens(text: str) -> int:
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def _describe(what: str, error: ValidationError) -> str:

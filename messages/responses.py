@@ -6,11 +6,14 @@ Fields that a provider adds are kept.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
-from .outcomes import RouteInfo  # noqa: TC001  (pydantic resolves it)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .outcomes import RouteInfo
 
 __all__ = [
     "Choice",
@@ -69,21 +72,29 @@ class ResponseUsage(_Value):
 
 
 class _Routed(_Value):
-    _route: RouteInfo | None = PrivateAttr(default=None)
-    _hidden: dict[str, Any] | None = PrivateAttr(default=None)
+    # slots, not private attributes: those would cost a call into Python for every response
+    __slots__ = ("_describe", "_route")
+    _route: RouteInfo
+    _describe: Callable[[RouteInfo], dict[str, Any]]
+
+    def routed(self, route: RouteInfo, describe: Callable[[RouteInfo], dict[str, Any]]) -> None:
+        """The router's last word on an answer; `describe` gives `_hidden_params` when asked for."""
+        object.__setattr__(self, "_route", route)
+        object.__setattr__(self, "_describe", describe)
 
     @property
     def route(self) -> RouteInfo:
-        """What happened on the way: who served, how many attempts, what it cost."""
-        if self._route is None:
-            msg = "this response did not come through a router"
-            raise AttributeError(msg)
+        """What happened on the way: who served, how many attempts, what it cost.
+
+        Raises:
+            AttributeError: for a response that did not come through a router.
+        """
         return self._route
 
     @property
     def _hidden_params(self) -> dict[str, Any]:
         """The names people use today: `model_id`, `api_base`, `response_cost`, `cache_hit`, ..."""
-        return self._hidden if self._hidden is not None else {}
+        return self._describe(self._route)
 
 
 class ModelResponse(_Routed):

@@ -1,0 +1,1 @@
+"""Orchestration: what happens to a request as a whole. Floor 3."""

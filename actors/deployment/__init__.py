@@ -1,0 +1,1 @@
+"""One endpoint: its health, cooldown and usage, owned by one actor."""

@@ -36,6 +36,7 @@ class Channel(Generic[T]):
     """A bounded queue of chunks that knows how it ended.
 
     Attributes:
+        count: chunks put so far.
         last_put_at: router time of the last chunk, for whoever watches for stalls.
         abandoned: the consumer left; what is put is dropped.
     """
@@ -49,6 +50,7 @@ class Channel(Generic[T]):
         "_on_space",
         "_reader",
         "abandoned",
+        "count",
         "last_put_at",
     )
 
@@ -62,6 +64,7 @@ class Channel(Generic[T]):
         self._on_space: Callable[[], object] | None = None
         self.last_put_at = dispatcher.clock.now()
         self.abandoned = False
+        self.count = 0
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "abandoned" if self.abandoned else "open"
@@ -83,6 +86,7 @@ class Channel(Generic[T]):
         if self.abandoned or self._closed:
             return
         self.last_put_at = self._dispatcher.clock.now()
+        self.count += 1
         self._items.append(item)
         self._wake_reader()
 

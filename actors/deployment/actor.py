@@ -1,0 +1,374 @@
+"""The Deployment actor: admits calls, starts them, and records how they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, frozen
+from pykka._envelope import Envelope
+
+from ...messages.commands import (
+    ActorCrashed,
+    AddMember,
+    Announce,
+    AttemptTimedOut,
+    CallEnded,
+    CallRefused,
+    CancelCall,
+    Inspect,
+    ProviderFinished,
+    ProviderOpened,
+    StartCall,
+    StatusChanged,
+    StreamOpened,
+)
+from ...messages.errors import APIConnectionError, RequestError, Timeout
+from ...messages.events import (
+    CallAbandoned,
+    CallCancelled,
+    CallFailed,
+    CallOpened,
+    CallSucceeded,
+    CooldownEnded,
+)
+from ...messages.outcomes import CallOutcome, LeftOut, Usage
+from ..providers.ports import ProviderCall
+from ..runtime.sourced import SourcedActor
+from .cooldown import Failure
+from .pricing import price_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...messages.commands import Call
+    from ...messages.settings import Deployment
+    from ..providers.ports import Caller, CallHandle
+    from ..runtime.clock import Timer
+    from ..runtime.dispatcher import Dispatcher
+    from ..runtime.sourced import EventLog
+    from ..runtime.switchboard import Switchboard
+    from .state import DeploymentState, OpenCall
+
+__all__ = ["DeploymentActor", "DeploymentPorts"]
+
+BYTES_PER_TOKEN = 4
+"""How many bytes of text we take for a token where the provider did not say."""
+
+
+@frozen
+class DeploymentPorts:
+    """What a Deployment needs of its surroundings."""
+
+    dispatcher: Dispatcher
+    journal: EventLog
+    caller: Caller
+    switchboard: Switchboard
+    stream_timeout: float | None = None
+
+
+@define(eq=False)
+class _Running:
+    """The live side of an open call: what must be cancelled when it ends early."""
+
+    call: Call
+    opened_call: OpenCall
+    handle: CallHandle
+    timer: Timer | None = None
+    opened: bool = False
+
+
+class DeploymentActor(SourcedActor):
+    """Owns one deployment's state; the only one to change it, and to start its calls."""
+
+    def __init__(
+        self, ports: DeploymentPorts, deployment: Deployment, state: DeploymentState, version: int = 0
+    ) -> None:
+        super().__init__(ports.dispatcher, ports.journal, f"deployment/{deployment.id}", state, version)
+        self.deployment = deployment
+        self.state = state
+        self.seen = 0
+        self._caller = ports.caller
+        self._switchboard = ports.switchboard
+        self._default_stream_timeout = ports.stream_timeout
+        self._price = price_of(deployment)
+        self._running: dict[str, _Running] = {}
+
+    def __repr__(self) -> str:
+        return self.state.describe(self.deployment.model_name, self.clock.now())
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        return {
+            StartCall: self._start_call,
+            ProviderFinished: self._provider_finished,
+            ProviderOpened: self._provider_opened,
+            CancelCall: self._cancel_call,
+            AttemptTimedOut: self._attempt_timed_out,
+            Announce: self._announce,
+            Inspect: self._inspect,
+        }
+
+    def on_start(self) -> None:
+        """Close what a former life left open (nobody will ever answer those calls), and join."""
+        now = self.clock.now()
+        for call_id, call in tuple(self.state.open.items()):
+            self.record(CallAbandoned(call_id, call.request_id), now)
+        self._announce()
+
+    def _announce(self, _message: Announce | None = None) -> None:
+        """Join the group, or rejoin it after either of us was restarted."""
+        status = self.state.status(self.seen, self.clock.now(), window=True)
+        self._tell_group(AddMember(self.deployment, status, self.actor_ref))
+
+    # -- a call begins
+
+    def _start_call(self, message: StartCall) -> None:
+        now = self.clock.now()
+        self.seen += 1
+        call = message.assign.call
+        verdict = self.state.admit(call, now)
+        if type(verdict) is LeftOut:
+            self._tell_group(CallRefused(message.assign, verdict, self.state.status(self.seen, now)))
+            return
+        self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
+        handle = self._caller.start(ProviderCall(call, self.deployment), self._deliver)
+        running = _Running(call, self.state.open[call.call_id], handle)
+        self._running[call.call_id] = running
+        self._watch(running, now)
+        if self.state.limits.rpm is not None or self.state.breaker.trips:
+            self._tell_group_if_blocked(now)
+
+    def _deliver(self, message: Any) -> None:
+        """A message to myself from a task or a timer, handled before anything else happens."""
+        self.actor_inbox.put(Envelope(message))
+        self.dispatcher.run_now()
+
+    def _watch(self, running: _Running, now: float) -> None:
+        """Set the timer for whatever is due first of this attempt; one timer at a time."""
+        due = self._due_at(running, now)
+        running.timer = None
+        if due is not None:
+            message = AttemptTimedOut(running.call.call_id)
+            running.timer = self.clock.call_later(max(0.001, due - now), lambda: self._deliver(message))
+
+    def _due_at(self, running: _Running, now: float) -> float | None:
+        """When the attempt, its first chunk or its next chunk is overdue.
+
+        Chunks move this on without a word to us, and so does a caller who does not read: a full
+        channel is not the provider's fault. Hence the timer looks again before it strikes.
+        """
+        started = running.opened_call.started_at
+        timeout = self.deployment.timeout
+        due = None if timeout is None else started + timeout
+        patience = self._patience(running.call)
+        if patience is None:
+            return due
+        channel = running.call.channel
+        since = started if not running.opened else now if channel.full else channel.last_put_at
+        return since + patience if due is None else min(due, since + patience)
+
+    def _patience(self, call: Call) -> float | None:
+        """Seconds a stream may be silent, before its first chunk and between chunks."""
+        if not call.stream:
+            return None
+        return call.request.stream_timeout or self.deployment.stream_timeout or self._default_stream_timeout
+
+    # -- a call goes on
+
+    def _provider_opened(self, message: ProviderOpened) -> None:
+        running = self._running.get(message.call_id)
+        if running is None:
+            return
+        now = self.clock.now()
+        running.opened = True
+        call = running.call
+        self.record(CallOpened(call.call_id, call.request_id, now - running.opened_call.started_at), now)
+        self.send(
+            self._switchboard.supervisor, StreamOpened(call.request_id, call.call_id, self.deployment.id)
+        )
+        if running.timer is not None:
+            running.timer.cancel()
+        self._watch(running, now)
+
+    def _attempt_timed_out(self, message: AttemptTimedOut) -> None:
+        running = self._running.get(message.call_id)
+        if running is None:
+            return
+        now = self.clock.now()
+        due = self._due_at(running, now)
+        if due is None or due > now:
+            self._watch(running, now)
+            return
+        usage = running.handle.cancel()
+        seconds = now - running.opened_call.started_at
+        what = "the stream stalled" if running.opened else "no answer"
+        self._end(running, CallOutcome("failed", error=Timeout(f"{what} after {seconds:.3g} s"), usage=usage))
+
+    # -- a call ends
+
+    def _cancel_call(self, message: CancelCall) -> None:
+        running = self._running.get(message.call_id)
+        if running is None:
+            return
+        usage = running.handle.cancel()
+        if message.reason == "deadline":
+            error = Timeout("the request's time ran out")
+            self._end(running, CallOutcome("failed", error=error, usage=usage))
+        else:
+            self._end(running, CallOutcome("cancelled", usage=usage), message.reason)
+
+    def _provider_finished(self, message: ProviderFinished) -> None:
+        running = self._running.get(message.call_id)
+        if running is not None:  # else a late answer to a call that was given up
+            self._end(running, message.outcome)
+
+    def _end(self, running: _Running, outcome: CallOutcome, reason: str = "") -> None:
+        """Record the end, then free the caller, the Supervisor and the group to act on it."""
+        now = self.clock.now()
+        call = running.call
+        del self._running[call.call_id]
+        if running.timer is not None:
+            running.timer.cancel()
+        usage = outcome.usage or self._estimate(running, outcome)
+        cost = None if usage.estimated else self._price(usage)
+        seconds = now - running.opened_call.started_at
+        self._record_end(running, outcome, usage, cost, reason, now)
+        if outcome.limits is not None:
+            self._correct(outcome, now)
+        ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
+        self.send(self._switchboard.supervisor, ended)
+        self._tell_group(StatusChanged(self.state.status(self.seen, now)))
+
+    def _record_end(
+        self,
+        running: _Running,
+        outcome: CallOutcome,
+        usage: Usage,
+        cost: float | None,
+        reason: str,
+        now: float,
+    ) -> None:
+        call, opened = running.call, running.opened_call
+        seconds = now - opened.started_at
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        if outcome.status == "succeeded":
+            self.record(
+                CallSucceeded(
+                    call.call_id,
+                    call.request_id,
+                    prompt,
+                    completion,
+                    cost,
+                    seconds,
+                    opened.ttft,
+                    usage.cached_tokens,
+                    usage.estimated,
+                ),
+                now,
+            )
+            if opened.probe:
+                self.record(CooldownEnded(), now)
+        elif outcome.status == "cancelled":
+            self.record(
+                CallCancelled(call.call_id, call.request_id, reason, seconds, prompt, completion, cost), now
+            )
+        else:
+            self._record_failure(running, outcome, usage, cost, now)
+
+    def _record_failure(
+        self, running: _Running, outcome: CallOutcome, usage: Usage, cost: float | None, now: float
+    ) -> None:
+        call, opened = running.call, running.opened_call
+        error = outcome.error
+        assert error is not None, "a failed outcome without an error"
+        self._sign(error)
+        policy = self.state.limits.cooldown
+        kind = type(error).__name__
+        counted = policy.counts(kind)
+        self.record(
+            CallFailed(
+                call.call_id,
+                call.request_id,
+                kind,
+                error.status_code,
+                counted,
+                now - opened.started_at,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                cost,
+                error.retry_after,
+                error.sent if isinstance(error, APIConnectionError) else None,
+                opened.ttft,
+            ),
+            now,
+        )
+        failure = Failure(kind, now, error.retry_after, opened.probe)
+        cooldown = self.state.breaker.judge(failure, policy)
+        if cooldown is not None:
+            self.record(cooldown, now)
+        elif opened.probe and not counted:
+            # it answered, only not to our liking: the deployment itself is well
+            self.record(CooldownEnded(), now)
+
+    def _sign(self, error: RequestError) -> None:
+        """Say whose error it is, if the codec did not."""
+        error.deployment_id = error.deployment_id or self.deployment.id
+        error.llm_provider = error.llm_provider or self.deployment.provider
+        error.model = error.model or self.deployment.model
+
+    def _estimate(self, running: _Running, outcome: CallOutcome) -> Usage:
+        """Tokens to charge where the provider did not say: what it must have seen and sent."""
+        error = outcome.error
+        answered = error is not None and not isinstance(error, (Timeout, APIConnectionError))
+        not_sent = isinstance(error, APIConnectionError) and error.sent == "no"
+        if not running.opened and (answered or not_sent):
+            return Usage(estimated=True)
+        channel, response = running.call.channel, outcome.response
+        output = channel.count if channel is not None else 0
+        if response is not None:
+            text = sum(len(choice.message.content or "") for choice in response.choices)
+            output = -(-text // BYTES_PER_TOKEN)
+        return Usage(running.call.demand.input_tokens, output, estimated=True)
+
+    def _correct(self, outcome: CallOutcome, now: float) -> None:
+        assert outcome.limits is not None
+        correction = self.state.correction_for(outcome.limits, now)
+        if correction is not None:
+            self.record(correction, now)
+
+    # -- telling
+
+    def _inspect(self, _message: Inspect) -> dict[str, Any]:
+        """The state as plain values, for `health()`, snapshots and tests."""
+        now = self.clock.now()
+        return {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
+
+    def _tell_group(self, message: StatusChanged | CallRefused | AddMember) -> None:
+        group = self._switchboard.groups.get(self.deployment.model_name)
+        if group is not None:
+            self.send(group, message)
+
+    def _tell_group_if_blocked(self, now: float) -> None:
+        """The group counts its own picks, but only we know until when we are full."""
+        status = self.state.status(self.seen, now)
+        if status.blocked is not None:
+            self._tell_group(StatusChanged(status))
+
+    def on_crash(self, error: BaseException, message: Any) -> None:
+        """Abort what runs (nobody would hear of it) and call for the Supervisor."""
+        for running in self._running.values():
+            running.handle.cancel()
+            if running.timer is not None:
+                running.timer.cancel()
+        self._running.clear()
+        crashed = ActorCrashed("deployment", self.deployment.id, f"{type(error).__name__}", message)
+        self.send(self._switchboard.supervisor, crashed)
+
+    def undelivered(self, message: Any) -> None:
+        """Mail for a dead incarnation: whoever waits for a call must hear that it never started."""
+        if isinstance(message, StartCall):
+            call = message.assign.call
+            error = APIConnectionError("the deployment's actor crashed", sent="no")
+            self._sign(error)
+            outcome = CallOutcome("failed", error=error)
+            ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, 0.0)
+            self.send(self._switchboard.supervisor, ended)

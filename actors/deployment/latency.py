@@ -1,0 +1,88 @@
+"""How fast a deployment has been, in the two ways the strategies ask. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+from attrs import define, field
+
+__all__ = ["DECAY_SECONDS", "SAMPLES", "LatencyStats"]
+
+SAMPLES = 10
+"""Calls that latency-based routing averages over."""
+
+DECAY_SECONDS = 10.0
+"""τ of the peak-sensitive moving averages and of the failure penalty (Finagle's peak EWMA)."""
+
+MEAN_OUTPUT_TOKENS = 256.0
+"""Output tokens expected of a call that sets no maximum, until calls have taught us better."""
+
+MEAN_WEIGHT = 50
+"""Calls after which the learned mean moves at a constant rate."""
+
+
+@define(eq=False)
+class LatencyStats:
+    """Recent latencies of one deployment; all in seconds."""
+
+    samples: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=SAMPLES))
+    ttft: float = 0.0
+    per_token: float = 0.0
+    measured_at: float | None = None
+    penalty: float = 0.0
+    penalised_at: float = 0.0
+    mean_output: float = MEAN_OUTPUT_TOKENS
+    calls: int = 0
+
+    def succeeded(self, at: float, seconds: float, ttft: float | None, output_tokens: int) -> None:
+        """Learn from a call that went well; `ttft` only of streams."""
+        per_token = seconds / max(1, output_tokens)
+        self.samples.append((at, per_token if ttft is None else ttft))
+        first = seconds if ttft is None else ttft
+        rest = 0.0 if ttft is None else max(0.0, seconds - ttft) / max(1, output_tokens)
+        self._measure(at, first, rest)
+        self.calls += 1
+        self.mean_output += (output_tokens - self.mean_output) / min(self.calls, MEAN_WEIGHT)
+
+    def timed_out(self, at: float, seconds: float) -> None:
+        """A time-out counts as its full length."""
+        self.samples.append((at, seconds))
+        self._measure(at, seconds, self.per_token)
+
+    def failed(self, at: float) -> None:
+        """Raise the penalty that `adaptive` weighs in."""
+        self.penalty = self.penalty * math.exp((self.penalised_at - at) / DECAY_SECONDS) + 1.0
+        self.penalised_at = at
+
+    def _measure(self, at: float, first: float, rest: float) -> None:
+        if self.measured_at is None:
+            self.ttft, self.per_token = first, rest
+        else:
+            keep = math.exp(min(0.0, self.measured_at - at) / DECAY_SECONDS)
+            self.ttft = _peak(self.ttft, first, keep)
+            self.per_token = _peak(self.per_token, rest, keep)
+        self.measured_at = at
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "samples": [list(sample) for sample in self.samples],
+            "ttft": self.ttft,
+            "per_token": self.per_token,
+            "measured_at": self.measured_at,
+            "penalty": self.penalty,
+            "penalised_at": self.penalised_at,
+            "mean_output": self.mean_output,
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def restore(cls, data: dict[str, Any]) -> LatencyStats:
+        samples = deque(((at, value) for at, value in data["samples"]), maxlen=SAMPLES)
+        return cls(**{**data, "samples": samples})
+
+
+def _peak(old: float, new: float, keep: float) -> float:
+    """Up at once, down slowly."""
+    return new if new > old else old * keep + new * (1.0 - keep)

@@ -1,0 +1,128 @@
+"""Rolling limits: starts and tokens in the last 60 seconds. Pure.
+
+Tokens are reserved when a call starts and settled when it ends, at the time of the *start*: what
+a call used leaves the window 60 s after it began.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from attrs import define
+
+__all__ = ["GRAIN_SECONDS", "WINDOW_SECONDS", "Bucket", "RollingWindow"]
+
+WINDOW_SECONDS = 60.0
+
+GRAIN_SECONDS = 0.01
+"""Starts closer than this share a bucket, which bounds a window to 6,000 of them.
+
+The bucket leaves with its latest start, so sharing can only delay a release, never hasten it.
+"""
+
+
+@define(eq=False)
+class Bucket:
+    """Starts that leave the window together."""
+
+    first: float
+    at: float
+    starts: int = 0
+    tokens: int = 0
+
+
+class RollingWindow:
+    """Counts starts and tokens of the last 60 s, exactly.
+
+    A start at time t counts from t up to, and not at, t + 60.
+    """
+
+    __slots__ = ("_buckets", "starts", "tokens")
+
+    def __init__(self) -> None:
+        self._buckets: deque[Bucket] = deque()
+        self.starts = 0
+        self.tokens = 0
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def expire(self, now: float) -> None:
+        """Let go of what is older than the window."""
+        buckets = self._buckets
+        horizon = now - WINDOW_SECONDS
+        while buckets and buckets[0].at <= horizon:
+            old = buckets.popleft()
+            self.starts -= old.starts
+            self.tokens -= old.tokens
+
+    def add(self, now: float, tokens: int) -> Bucket:
+        """Count one start with `tokens` reserved; the bucket is the receipt for `settle`."""
+        buckets = self._buckets
+        bucket = buckets[-1] if buckets else None
+        if bucket is None or now - bucket.first >= GRAIN_SECONDS:
+            bucket = Bucket(now, now)
+            buckets.append(bucket)
+        bucket.at = max(bucket.at, now)
+        bucket.starts += 1
+        bucket.tokens += tokens
+        self.starts += 1
+        self.tokens += tokens
+        return bucket
+
+    def settle(self, bucket: Bucket, difference: int, now: float) -> None:
+        """Correct the tokens of a start by `difference`, if it still counts."""
+        self.expire(now)
+        if bucket.at > now - WINDOW_SECONDS:
+            bucket.tokens += difference
+            self.tokens += difference
+
+    def start_free_at(self, limit: int) -> float | None:
+        """When one more start fits under `limit`; None when nothing in the window has to leave."""
+        over = self.starts - limit + 1
+        for bucket in self._buckets:
+            if over <= 0:
+                break
+            over -= bucket.starts
+            if over <= 0:
+                return bucket.at + WINDOW_SECONDS
+        return None
+
+    def tokens_free_at(self, limit: int, tokens: int) -> float | None:
+        """When `tokens` more fit under `limit`; None when they fit now or never will."""
+        over = self.tokens + tokens - limit
+        if over <= 0 or tokens > limit:
+            return None
+        for bucket in self._buckets:
+            over -= bucket.tokens
+            if over <= 0:
+                return bucket.at + WINDOW_SECONDS
+        return None
+
+    def next_release(self) -> float | None:
+        """When the oldest entry leaves; None when the window is empty."""
+        return self._buckets[0].at + WINDOW_SECONDS if self._buckets else None
+
+    def entries(self) -> tuple[tuple[float, int], ...]:
+        """(started_at, tokens), oldest first."""
+        return tuple((bucket.at, bucket.tokens) for bucket in self._buckets)
+
+    def bucket_at(self, at: float) -> Bucket | None:
+        """The bucket a start at `at` was counted in, for a state that is restored."""
+        for bucket in reversed(self._buckets):
+            if bucket.first <= at <= bucket.at:
+                return bucket
+        return None
+
+    def snapshot(self) -> list[list[Any]]:
+        return [[b.first, b.at, b.starts, b.tokens] for b in self._buckets]
+
+    @classmethod
+    def restore(cls, rows: list[list[Any]]) -> RollingWindow:
+        window = cls()
+        for first, at, starts, tokens in rows:
+            window._buckets.append(Bucket(first, at, starts, tokens))
+            window.starts += starts
+            window.tokens += tokens
+        return window

@@ -1,0 +1,26 @@
+"""Chance, the only source of it."""
+
+from __future__ import annotations
+
+import random
+
+__all__ = ["Ids", "make_rng"]
+
+
+def make_rng(seed: int | None) -> random.Random:
+    """The router's source of chance; None draws a seed from the operating system."""
+    return random.Random(seed)
+
+
+class Ids:
+    """Names for requests: unguessable without a seed, the same again with one.
+
+    Apart from the router's own chance, since callers in any thread ask for names.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self._bits = random.Random(None if seed is None else seed ^ 0x1D5).getrandbits
+
+    def next(self) -> str:
+        """16 hexadecimal digits."""
+        return f"{self._bits(64):016x}"

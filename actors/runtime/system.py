@@ -1,0 +1,69 @@
+"""The actors of one router, started and stopped together, and how often they may be restarted."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .actor import LoopActor
+    from .dispatcher import Dispatcher
+
+__all__ = ["ActorSystem", "RestartLedger"]
+
+
+class RestartLedger:
+    """How often an actor has crashed lately, and what follows: a pause, or the end. Pure."""
+
+    MAX_RESTARTS = 5
+    WITHIN_SECONDS = 30.0
+    FIRST_PAUSE_SECONDS = 0.1
+    """Doubles with each crash in the window: 0, 0.1, 0.2, 0.4, 0.8 s."""
+
+    def __init__(self) -> None:
+        self._crashes: dict[tuple[str, str], deque[float]] = {}
+        self.restarts: dict[tuple[str, str], int] = {}
+
+    def crashed(self, role: str, name: str, now: float) -> float | None:
+        """Seconds to wait before the restart; None when it was one crash too many."""
+        key = (role, name)
+        times = self._crashes.setdefault(key, deque(maxlen=self.MAX_RESTARTS + 1))
+        times.append(now)
+        while times[0] <= now - self.WITHIN_SECONDS:
+            times.popleft()
+        if len(times) > self.MAX_RESTARTS:
+            return None
+        self.restarts[key] = self.restarts.get(key, 0) + 1
+        return 0.0 if len(times) == 1 else self.FIRST_PAUSE_SECONDS * 2.0 ** (len(times) - 2)
+
+
+class ActorSystem:
+    """Starts the actors of one router and stops them all."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self._refs: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        alive = sum(ref.is_alive() for ref in self._refs.values())
+        return f"<ActorSystem · {alive} actors · {self.dispatcher!r}>"
+
+    def start(self, kind: type[LoopActor], *args: Any) -> Any:
+        """Start an actor and return its reference."""
+        ref = kind.start(*args)
+        self._refs[ref.actor_urn] = ref
+        return ref
+
+    def forget_dead(self) -> None:
+        """Let go of the references of actors that crashed."""
+        self._refs = {urn: ref for urn, ref in self._refs.items() if ref.is_alive()}
+
+    def stop_all(self) -> None:
+        """Stop every actor after the mail it has. In the dispatcher's thread, or a manual one's.
+
+        First started, first stopped: pykka's registry is a list that is searched from the front.
+        """
+        for ref in self._refs.values():
+            ref.stop(block=False)
+        self.dispatcher.run_now()
+        self._refs.clear()

@@ -1,0 +1,1 @@
+"""One module for each figure, each with `measure(*, quick) -> list[Figure]`."""

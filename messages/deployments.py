@@ -1,0 +1,431 @@
+"""One endpoint that can answer, and how a `model_list` entry becomes one.
+
+`Deployment` is an attrs value and not a pydantic model: a router may hold 10,000 of them, and this way
+one costs a fifth of the memory. What a user writes is still validated by pydantic, at the edge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from attrs import field, frozen
+from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
+
+from .environment import resolve
+from .errors import ConfigurationError
+from .policies import Count, Retries, Seconds
+from .problems import configuration_error, did_you_mean, given, quoted
+from .provider_names import split_model
+from .redaction import hide_url_secrets, public, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Deployment", "parse_deployment", "parse_model_list"]
+
+MAX_NAME_CHARS = 512
+"""Of a model name, a group or an id: they stand in events, lines and errors."""
+
+
+DEFAULTS_PATH = "default_litellm_params"
+
+
+def _secret(value: SecretStr | str | None) -> SecretStr | None:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+@frozen(repr=False)
+class Deployment:
+    """One endpoint that can answer. Its `repr` shows no key, header or parameter.
+
+    Attributes:
+        id: unique in a router.
+        model_name: its model group; at most one `*`, which makes the group a wildcard.
+        provider, model: who is asked, and for what; a `*` in `model` takes what the group's `*` matched.
+        rpm, tpm: requests and tokens in any 60 s; None is no limit.
+        weight: its share under `simple-shuffle`.
+        order: lower goes first.
+        timeout, stream_timeout: seconds for one attempt, and to the first and between chunks.
+        num_retries, cooldown_time: its own, before the router's.
+        wire: other parameters (temperature, extra_headers, organization, ...): defaults of every call.
+        model_info: what else is known of the model.
+    """
+
+    id: str
+    model_name: str
+    provider: str
+    model: str
+    api_key: SecretStr | None = field(default=None, converter=_secret)
+    api_base: str | None = None
+    api_version: str | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    weight: float | None = None
+    max_parallel_requests: int | None = None
+    order: int | None = None
+    tags: tuple[str, ...] = ()
+    timeout: float | None = None
+    stream_timeout: float | None = None
+    region_name: str | None = None
+    num_retries: int | None = None
+    cooldown_time: float | None = None
+    mode: str = "chat"
+    base_model: str | None = None
+    input_cost_per_token: float | None = None
+    output_cost_per_token: float | None = None
+    max_input_tokens: int | None = None
+    mock_response: Any = None
+    mock_delay: float = 0.0
+    mock_timeout: bool = False
+    mock_tool_calls: list[Any] | None = None
+    wire: dict[str, Any] = field(factory=dict)
+    model_info: dict[str, Any] = field(factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Deployment {self.model_name}/{self.id} · {self.provider}/{self.model}>"
+
+    def public_config(self) -> dict[str, Any]:
+        """Its `model_list` entry as plain JSON-able data: keys masked, mock answers named by type."""
+        params: dict[str, Any] = {"model": f"{self.provider}/{self.model}"}
+        for name, unset in _PARAMS:
+            value = getattr(self, name)
+            if value != unset:
+                params[name] = public(value, name)
+        params.update((name, public(value, name)) for name, value in self.wire.items())
+        info: dict[str, Any] = {"id": self.id}
+        for name, unset in _INFO:
+            if (value := getattr(self, name)) != unset:
+                info[name] = value
+        info.update((name, public(value, name)) for name, value in self.model_info.items())
+        return {"model_name": self.model_name, "litellm_params": params, "model_info": info}
+
+
+# -- what may stand where ------------------------------------------------------------------------
+
+Mode = Literal[
+    "chat", "completion", "embedding", "responses", "realtime", "batch", "rerank", "search", "ocr",
+    "moderation", "image_generation", "image_edit", "video_generation", "audio_transcription", "audio_speech",
+]  # fmt: skip
+_Limit = Annotated[Count, Field(ge=1)]
+_Text = Annotated[str, Field(min_length=1)]
+_Wait = Annotated[Seconds, Field(gt=0)]
+_Price = Annotated[Seconds, Field(ge=0)]
+
+
+class _Fields(TypedDict, total=False):
+    """The fields of a deployment that a user may set; everything else is the wire's."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[misc]
+
+    api_key: SecretStr
+    api_base: Annotated[str, Field(pattern=r"^https?://[^/\s]")]
+    api_version: _Text
+    rpm: _Limit
+    tpm: _Limit
+    weight: Annotated[Seconds, Field(ge=0)]
+    max_parallel_requests: _Limit
+    order: Count
+    tags: tuple[str, ...]
+    timeout: _Wait
+    stream_timeout: _Wait
+    region_name: _Text
+    num_retries: Retries
+    cooldown_time: Annotated[Seconds, Field(ge=0)]
+    mode: Mode
+    base_model: _Text
+    input_cost_per_token: _Price
+    output_cost_per_token: _Price
+    max_input_tokens: _Limit
+    mock_response: Any
+    mock_delay: Annotated[Seconds, Field(ge=0)]
+    mock_timeout: bool
+    mock_tool_calls: list[Any]
+
+
+_validate = TypeAdapter(_Fields).validate_python
+
+_ANYWHERE = (
+    "rpm", "tpm", "weight", "max_parallel_requests", "order", "tags", "timeout", "stream_timeout", "region_name"
+)  # fmt: skip
+"""Read from the top level, the parameters or model_info, first found."""
+
+_OF_THE_MODEL = ("base_model", "input_cost_per_token", "max_input_tokens", "mode", "output_cost_per_token")
+"""Read from the parameters or model_info, first found."""
+
+_ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
+
+_LATER = frozenset(
+    """
+    additional_drop_params budget_duration cache configurable_clientside_auth_params
+    context_window_fallback_dict drop_params fallbacks litellm_credential_name max_budget
+    merge_reasoning_content_in_choices modify_params use_in_pass_through use_litellm_proxy
+    """.split()
+)
+"""Switches of a router, not parameters of a provider. Off they are accepted."""
+
+_TOP = frozenset({"model_name", "litellm_params", "params", "model_info", *_ANYWHERE})
+_PARAM_FIELDS = frozenset(_Fields.__annotations__) - {"mode"}
+_MOCKS = frozenset(name for name in _PARAM_FIELDS if name.startswith("mock_"))
+_IDENTITY = msgspec.json.Encoder(order="deterministic", enc_hook=lambda value: _named(value))
+
+_UNSET = {a.name: a.default for a in Deployment.__attrs_attrs__}  # type: ignore[attr-defined]
+_INFO = tuple((name, _UNSET[name]) for name in _OF_THE_MODEL)
+_PARAMS = tuple((name, _UNSET[name]) for name in _UNSET if name in _PARAM_FIELDS and name not in _OF_THE_MODEL)
+
+
+# -- from entry to deployment --------------------------------------------------------------------
+
+
+def parse_model_list(
+    entries: Any,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    env: Mapping[str, str],
+    path: str = "model_list",
+) -> tuple[Deployment, ...]:
+    """Every entry of a `model_list`, in its order. None is an empty list.
+
+    Entries that are equal but for their keys are deployments of their own: the second and later get
+    `-2`, `-3`, ... behind the id they share, in the order of the list.
+
+    Raises:
+        ConfigurationError: an entry is wrong, or two were given the same id.
+        NotImplementedError: an entry switches on what is not built yet.
+    """
+    if entries is None:
+        return ()
+    if not isinstance(entries, (list, tuple)):
+        msg = f"{path} = {given(entries)}: must be a list of deployments"
+        raise ConfigurationError(msg)
+    defaults = _default_params(defaults, env)
+    taken: dict[str, str] = {}
+    deployments = []
+    for position, entry in enumerate(entries):
+        where = f"{path}[{position}]"
+        deployment = _deployment(_Entry(entry, where, defaults, env), taken)
+        taken[deployment.id] = where
+        deployments.append(deployment)
+    return tuple(deployments)
+
+
+def parse_deployment(
+    raw: Any,
+    path: str,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    env: Mapping[str, str],
+    taken: Mapping[str, str] | None = None,
+) -> Deployment:
+    """The deployment for one `model_list` entry.
+
+    Args:
+        raw: `{"model_name", "litellm_params" (or "params"), "model_info"}`; it is not changed.
+        path: where it stands, for errors.
+        defaults: `default_litellm_params`; the entry's own parameters go before them.
+        env: what `os.environ/NAME` reads.
+        taken: {id: path} of the deployments there are.
+
+    Raises:
+        ConfigurationError: something is wrong; names its path, what was given and what is allowed.
+        NotImplementedError: it switches on what is not built yet.
+    """
+    return _deployment(_Entry(raw, path, _default_params(defaults, env), env), taken or {})
+
+
+def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
+    values = entry.validated()
+    params = entry.params
+    api_base = values.get("api_base")
+    provider, model = split_model(
+        entry.text("model"), entry.stated_provider(), has_api_base=api_base is not None, path=entry.params_path
+    )
+    if "*" in model and "*" not in entry.group:
+        msg = f"{entry.params_path}.model = {quoted(model)}: a '*' needs one in model_name, to say what it stands for"
+        raise ConfigurationError(msg)
+    return Deployment(
+        id=entry.identity(taken),
+        model_name=entry.group,
+        provider=provider,
+        model=model,
+        wire=params,
+        model_info=entry.info,
+        **values,
+    )
+
+
+def _default_params(defaults: Mapping[str, Any] | None, env: Mapping[str, str]) -> dict[str, Any]:
+    return _renamed(resolve(defaults or {}, DEFAULTS_PATH, env, _MOCKS))
+
+
+def _renamed(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` (changed in place) with other names for our fields replaced; our own name wins."""
+    for alias, name in _ALIASES.items():
+        if alias in params:
+            params.setdefault(name, params.pop(alias))
+    return params
+
+
+class _Entry:
+    """One raw entry, taken apart: `params` and `info` lose what `validated` and the like take out."""
+
+    __slots__ = ("_own_params", "group", "info", "params", "params_path", "path", "top")
+
+    def __init__(self, raw: Any, path: str, defaults: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        self.path = path
+        self.top = self._section(raw, path, env)
+        self._refuse_unknown()
+        self.group = self._group()
+        name = "params" if "params" in self.top else "litellm_params"
+        self.params_path = f"{path}.{name}"
+        if name not in self.top:
+            msg = f"{path}: litellm_params are required (at least their model)"
+            raise ConfigurationError(msg)
+        own = _renamed(self._section(self.top[name], self.params_path, env))
+        self.info = self._section(self.top.get("model_info") or {}, f"{path}.model_info", env)
+        self._own_params = own  # the identity is made of these: defaults may change around it
+        self.params = {**defaults, **own}
+
+    @staticmethod
+    def _section(raw: Any, path: str, env: Mapping[str, str]) -> dict[str, Any]:
+        """A new dict without what is None (not given), its references resolved."""
+        if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
+            msg = f"{path} = {given(raw)}: must be a dict with names as keys"
+            raise ConfigurationError(msg)
+        return resolve(raw, path, env, _MOCKS)
+
+    def _refuse_unknown(self) -> None:
+        for name in self.top:
+            if name not in _TOP:
+                msg = f"{self.path}: unknown field {quoted(name)}{did_you_mean(name, _TOP)}"
+                raise ConfigurationError(msg)
+        if "params" in self.top and "litellm_params" in self.top:
+            msg = f"{self.path}: params and litellm_params are two names of one thing; give one of them"
+            raise ConfigurationError(msg)
+
+    def _group(self) -> str:
+        group = self._name(self.top.get("model_name"), f"{self.path}.model_name")
+        if group.count("*") > 1:
+            msg = f"{self.path}.model_name = {quoted(group)}: at most one '*' may stand in a name"
+            raise ConfigurationError(msg)
+        return group
+
+    @staticmethod
+    def _name(value: Any, path: str) -> str:
+        if value is None:
+            msg = f"{path}: required"
+            raise ConfigurationError(msg)
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME_CHARS or not value.isprintable():
+            msg = f"{path} = {given(value)}: must be a printable text of 1 to {MAX_NAME_CHARS} characters"
+            raise ConfigurationError(msg)
+        return sys.intern(value)
+
+    def text(self, name: str) -> str:
+        """A required text among the parameters; taken out."""
+        return self._name(self.params.pop(name, None), f"{self.params_path}.{name}")
+
+    def stated_provider(self) -> str | None:
+        stated = self.params.pop("custom_llm_provider", None)
+        return None if stated is None else self._name(stated, f"{self.params_path}.custom_llm_provider")
+
+    def validated(self) -> dict[str, Any]:
+        """The values of the fields, checked; taken out of `params` and `info`."""
+        self._refuse_later()
+        values = {name: self.params.pop(name) for name in _PARAM_FIELDS if name in self.params}
+        for name in _ANYWHERE:
+            if name in self.top:
+                values[name] = self.top[name]
+            self._from_info(name, values)
+        for name in _OF_THE_MODEL:
+            self._from_info(name, values)
+        if values.get("api_key") == "":
+            del values["api_key"]
+        self._move_prices()
+        try:
+            checked: dict[str, Any] = dict(_validate(values))
+        except ValidationError as error:
+            raise self._wrong(error) from None
+        return checked
+
+    def _from_info(self, name: str, values: dict[str, Any]) -> None:
+        value = self.info.pop(name, None)
+        if value is not None:
+            values.setdefault(name, value)
+
+    def _refuse_later(self) -> None:
+        for name in _LATER & self.params.keys():
+            if self.params.pop(name):
+                msg = f"{self.params_path}.{name} is not built yet; leave it out"
+                raise NotImplementedError(msg)
+        for name in self.params:
+            if name.startswith("mock_") and name not in _MOCKS:
+                hint = did_you_mean(name, _MOCKS)
+                msg = f"{self.params_path}: unknown mock switch {quoted(name)}{hint} (mock_testing_* belong on a request)"
+                raise ConfigurationError(msg)
+
+    def _move_prices(self) -> None:
+        """Prices of any other kind describe the model; no provider is told them."""
+        for name in [name for name in self.params if "_cost" in name]:
+            self.info.setdefault(name, self.params.pop(name))
+
+    def _wrong(self, error: ValidationError) -> ConfigurationError:
+        """The error under the path where the value stood."""
+        field_name = str(error.errors(include_url=False, include_input=False)[0]["loc"][0])
+        if field_name in self.top:
+            owner = self.path
+        elif field_name in self._own_params:
+            owner = self.params_path
+        elif field_name in (self.top.get("model_info") or ()):
+            owner = f"{self.path}.model_info"
+        else:
+            owner = DEFAULTS_PATH
+        return configuration_error(error, owner=owner)
+
+    def identity(self, taken: Mapping[str, str]) -> str:
+        """The given id, or one made of the group and the parameters other than secrets."""
+        stated = self.info.pop("id", None)
+        if stated is not None:
+            where = f"{self.path}.model_info.id"
+            name = self._name(str(stated) if type(stated) is int else stated, where)
+            if name in taken:
+                msg = f"{where} = {quoted(name)}: {taken[name]} has this id already; ids must be unique"
+                raise ConfigurationError(msg)
+            return name
+        made = self._digest()
+        return made if made not in taken else _next_free(made, taken)
+
+    def _digest(self) -> str:
+        try:
+            text = _IDENTITY.encode([self.group, without_secrets(self._own_params)])
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            msg = f"{self.params_path}: parameters must be plain data (texts, numbers, lists, dicts with text keys)"
+            raise ConfigurationError(msg) from None
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _next_free(made: str, taken: Mapping[str, str]) -> str:
+    """`made-N` for a free N: the lowest when none was freed in between; in logarithmic time."""
+    low, high = 1, 2
+    while f"{made}-{high}" in taken:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if f"{made}-{middle}" in taken:
+            low = middle
+        else:
+            high = middle
+    return f"{made}-{high}"
+
+
+def _named(value: Any) -> str:
+    """What stands in an identity for a live object: its kind, and the text of an exception."""
+    if isinstance(value, type):
+        return value.__qualname__
+    name = type(value).__qualname__
+    return f"{name}: {hide_url_secrets(str(value))}" if isinstance(value, BaseException) else name

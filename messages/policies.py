@@ -1,0 +1,128 @@
+"""Policies a user may set: retries by error, allowed failures by error, alerting."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from .problems import configuration_error
+
+__all__ = ["AlertingConfig", "AllowedFailsPolicy", "Count", "RetryPolicy", "Seconds", "Settings"]
+
+MAX_RETRIES = 1_000
+MAX_ALLOWED_FAILS = 10_000
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        msg = "must be a number, not True or False"
+        raise ValueError(msg)  # noqa: TRY004  (pydantic turns ValueError into one error)
+    return value
+
+
+NotBool = BeforeValidator(_no_bool)
+"""True is an int to Python, and a mistake to us."""
+
+Seconds = Annotated[float, NotBool, Field(allow_inf_nan=False)]
+Count = Annotated[int, NotBool]
+Retries = Annotated[int, NotBool, Field(ge=0, le=MAX_RETRIES)]
+AllowedFails = Annotated[int, NotBool, Field(ge=0, le=MAX_ALLOWED_FAILS)]
+
+
+class Settings(BaseModel):
+    """Base of what users configure: frozen, complete, and wrong in one clear way.
+
+    Raises:
+        ConfigurationError: a field is wrong or unknown.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True
+    )
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            owner = type(self).__name__
+            raise configuration_error(error, known=type(self).model_fields, owner=owner) from None
+
+
+_BY_CLASS = {
+    "BadRequestError": "BadRequestError",
+    "ContextWindowExceededError": "BadRequestError",
+    "AuthenticationError": "AuthenticationError",
+    "Timeout": "TimeoutError",
+    "RateLimitError": "RateLimitError",
+    "ContentPolicyViolationError": "ContentPolicyViolationError",
+    "InternalServerError": "InternalServerError",
+}
+"""The policies' word for each error class of ours that they can speak of."""
+
+
+class RetryPolicy(Settings):
+    """How often an error is retried in its group, and how long the pauses grow.
+
+    Two shapes in one: retries by error class (`TimeoutErrorRetries=2`; None leaves it to
+    `num_retries`), and `max_retries` with its back-off. `max_retries` stands in for the router's
+    `num_retries`; a deployment's or a request's own still go before it. Before retry k (0, 1, ...)
+    on the same deployment a rate-limited call pauses up to
+    min(`max_delay`, `base_delay` · `backoff_factor` ** k) seconds, drawn at random with `jitter`.
+    """
+
+    BadRequestErrorRetries: Retries | None = None
+    AuthenticationErrorRetries: Retries | None = None
+    TimeoutErrorRetries: Retries | None = None
+    RateLimitErrorRetries: Retries | None = None
+    ContentPolicyViolationErrorRetries: Retries | None = None
+    InternalServerErrorRetries: Retries | None = None
+
+    max_retries: Retries | None = None
+    base_delay: Seconds = Field(default=0.5, ge=0)
+    max_delay: Seconds = Field(default=8.0, ge=0)
+    backoff_factor: Seconds = Field(default=2.0, ge=1)
+    jitter: bool = True
+
+    def retries_for(self, error_class_name: str) -> int | None:
+        """Retries for this class of error; None when the policy does not speak of it."""
+        name = _BY_CLASS.get(error_class_name)
+        return None if name is None else getattr(self, f"{name}Retries")
+
+
+class AllowedFailsPolicy(Settings):
+    """Failures of one class that a deployment may have in a minute before it cools down."""
+
+    BadRequestErrorAllowedFails: AllowedFails | None = None
+    AuthenticationErrorAllowedFails: AllowedFails | None = None
+    TimeoutErrorAllowedFails: AllowedFails | None = None
+    RateLimitErrorAllowedFails: AllowedFails | None = None
+    ContentPolicyViolationErrorAllowedFails: AllowedFails | None = None
+    InternalServerErrorAllowedFails: AllowedFails | None = None
+
+    def by_error(self) -> dict[str, int]:
+        """{error class name: allowed failures}, for the classes that are set."""
+        allowed = {}
+        for error, name in _BY_CLASS.items():
+            limit = getattr(self, f"{name}AllowedFails")
+            if limit is not None:
+                allowed[error] = limit
+        return allowed
+
+
+class AlertingConfig(Settings):
+    """Where alerts go, and after how many seconds a call counts as slow.
+
+    The address of a webhook is its password, so it is kept as a secret.
+    """
+
+    webhook_url: SecretStr
+    alerting_threshold: Seconds = Field(default=300.0, gt=0)
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("http://", "https://")):
+            msg = "must be an http or https URL"
+            raise ValueError(msg)
+        return value

@@ -1,0 +1,123 @@
+"""How a wrong setting is told: one line with its path, what was given, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigurationError, mask_secrets
+from .redaction import hide_url_secrets, is_secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+__all__ = ["configuration_error", "did_you_mean", "given", "listed", "nearest", "quoted"]
+
+MAX_SHOWN = 80
+"""Characters of a wrong value or name that are repeated in an error."""
+
+MAX_COMPARED = 256
+"""Known names that an unknown one is compared with, so a wrong name costs at most milliseconds."""
+
+MAX_LISTED = 10
+"""Known names that an error lists; the rest are counted."""
+
+
+def quoted(name: str) -> str:
+    """A name in quotes, short and without anything shaped like a key."""
+    text = mask_secrets(hide_url_secrets(name))
+    return repr(text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "...")
+
+
+def given(value: Any, *path: str) -> str:
+    """A wrong value as an error may repeat it: scalars short, the rest and secrets not at all."""
+    if any(is_secret_name(part) for part in path):
+        return "(a secret)"
+    if value is None or isinstance(value, (bool, float)):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if abs(value) < 10**MAX_SHOWN else "(a very large integer)"
+    if isinstance(value, str):
+        return quoted(value)
+    return f"({type(value).__name__})"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is spelt most like `name`, if any is close."""
+    wanted = name[:MAX_SHOWN].lower()
+    pool: dict[str, str] = {}
+    for candidate in known:
+        if 2 * abs(len(candidate) - len(wanted)) <= len(wanted) + 4:
+            pool.setdefault(candidate.lower(), candidate)
+            if len(pool) == MAX_COMPARED:
+                break
+    close = difflib.get_close_matches(wanted, pool, n=1)
+    return pool[close[0]] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing."""
+    close = nearest(name, known)
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def listed(names: Iterable[str], at_most: int = MAX_LISTED) -> str:
+    """`a, b, c and 12 more`."""
+    all_names = list(names)
+    more = len(all_names) - at_most
+    text = ", ".join(quoted(name)[1:-1] for name in all_names[:at_most])
+    return f"{text} and {more} more" if more > 0 else text or "none"
+
+
+def configuration_error(
+    error: ValidationError, *, known: Iterable[str] = (), owner: str = ""
+) -> ConfigurationError:
+    """The one error for all that pydantic found.
+
+    An unknown name is told first: it usually explains the rest. `owner` prefixes the paths;
+    `known` are the names an unknown one is compared with.
+    """
+    problems = error.errors(include_url=False)
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    first = problems[0]
+    if first["type"] == "extra_forbidden":
+        text = _unknown(first, known, owner)
+    else:
+        text = _wrong(first, owner)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return ConfigurationError(text + more)
+
+
+def _unknown(problem: ErrorDetails, known: Iterable[str], owner: str) -> str:
+    name = str(problem["loc"][-1])
+    of = f" of {owner}" if owner else ""
+    return f"unknown setting {quoted(name)}{of}{did_you_mean(name, known)}"
+
+
+def _wrong(problem: ErrorDetails, owner: str) -> str:
+    path = _path(problem["loc"], owner)
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigurationError):
+        return f"{path}: {cause}" if path else str(cause)
+    if problem["type"] == "missing":
+        return f"{path}: required"
+    value = problem["input"]
+    allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    hint = ""
+    if problem["type"] == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(value, problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", "))
+    parts = (str(part) for part in problem["loc"])
+    return f"{path} = {given(value, *parts)}: {allowed}{hint}"
+
+
+def _path(loc: tuple[int | str, ...], owner: str) -> str:
+    path = owner
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{quoted(part)[1:-1]}" if path else quoted(part)[1:-1]
+    return path

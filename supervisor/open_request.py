@@ -1,0 +1,95 @@
+"""The live side of a request: what cannot be journalled and must be let go of at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from ..messages.commands import Assign, Call
+
+if TYPE_CHECKING:
+    from ..actors.runtime.channel import Channel
+    from ..actors.runtime.clock import Timer
+    from ..actors.runtime.future import LoopFuture
+    from ..messages.errors import RequestError
+    from ..messages.outcomes import Demand
+    from ..messages.requests import Request
+    from .directory import Target
+    from .fallbacks import FallbackRules
+    from .plan import Failed
+    from .request_state import RequestState
+    from .stream import ModelStream
+
+__all__ = ["OpenRequest"]
+
+
+@define(eq=False)
+class OpenRequest:
+    """One request under way.
+
+    `model` is the name the caller asked for; `request` has a fallback's overrides applied.
+    `error` is the latest error of the current group, `first_error` the one its caller is told when
+    everything fails: the first group's.
+    """
+
+    state: RequestState
+    model: str
+    request: Request
+    reply: LoopFuture[Any]
+    demand: Demand
+    streamed: bool
+    target: Target | None
+    fallbacks: FallbackRules
+    priority: int = 0
+    waits: bool = False
+    timer: Timer | None = None
+    pause: Timer | None = None
+    channel: Channel[Any] | None = None
+    stream: ModelStream | None = None
+    failed: Failed | None = None
+    error: RequestError | None = None
+    first_error: RequestError | None = None
+    call_id: str = ""
+    has_waited: bool = False
+    version: int = 0
+
+    @property
+    def in_the_group(self) -> bool:
+        """Whether it is the group's turn: choosing, or letting it wait."""
+        return self.state.phase != "calling" and self.pause is None
+
+    def assignment(self, repeat: bool, wait: bool) -> Assign:
+        """Ask the current group for the next attempt."""
+        state, target = self.state, self.target
+        assert target is not None, "assigned without a group"
+        attempt = state.attempt + 1
+        self.call_id = f"{state.request_id}.{attempt}"
+        call = Call(
+            self.call_id,
+            state.request_id,
+            attempt,
+            self.request,
+            self.demand,
+            state.deadline,
+            self.streamed,
+            target.wildcard,
+            self.channel,
+        )
+        return Assign(
+            call,
+            state.failed,
+            state.never,
+            repeat,
+            wait,
+            self.priority,
+            target.only,
+            self.request.routing_strategy,
+        )
+
+    def release(self) -> None:
+        """Cancel the timers."""
+        for timer in (self.timer, self.pause):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.pause = None

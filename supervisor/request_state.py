@@ -1,0 +1,146 @@
+"""What the Supervisor knows of one request; rebuilt by the events of `request/<id>`. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from ..messages.events import (
+    AttemptFailed,
+    DeploymentPicked,
+    FellBack,
+    RequestAccepted,
+    RequestCancelled,
+    RequestFailed,
+    RequestSucceeded,
+    RetryScheduled,
+    WaitStarted,
+)
+from ..messages.outcomes import Attempt
+
+if TYPE_CHECKING:
+    from ..messages.events import Event
+
+__all__ = ["OTHER_DEPLOYMENT_ONLY", "RequestState"]
+
+OTHER_DEPLOYMENT_ONLY = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError"})
+"""Errors that the same deployment would only repeat."""
+
+
+@define(eq=False)
+class RequestState:
+    """Where a request stands.
+
+    Attributes:
+        phase: assigning, waiting, pausing, calling, or done.
+        attempts: one row per attempt that failed.
+        failed: deployments of the current group that failed in this request.
+        never: those of them that would only fail the same way again.
+        group_errors: (group, error) of every group that was given up, in order.
+    """
+
+    request_id: str = ""
+    group: str = ""
+    first_group: str = ""
+    deadline: float = 0.0
+    accepted_at: float = 0.0
+    phase: str = "assigning"
+    call_id: str = ""
+    deployment_id: str | None = None
+    strategy: str = ""
+    attempt: int = 0
+    group_attempts: int = 0
+    retries: int = 0
+    fallbacks: int = 0
+    waited: float = 0.0
+    wait: float = 0.0
+    waiting_since: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    failed: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    tried: tuple[str, ...] = ()
+    group_errors: tuple[tuple[str, str], ...] = ()
+
+    def apply(self, event: Event, at: float) -> None:
+        """Change by what happened at router time `at`."""
+        _APPLY[type(event)](self, event, at)
+
+    def _accepted(self, event: RequestAccepted, at: float) -> None:
+        self.request_id = event.request_id
+        self.group = self.first_group = event.group
+        self.deadline = event.deadline
+        self.accepted_at = at
+        self.tried = (event.group,)
+
+    def _picked(self, event: DeploymentPicked, at: float) -> None:
+        if event.call_id != self.call_id:  # else the first choice refused, which costs no attempt
+            self.call_id = event.call_id
+            self.attempt = event.attempt
+            self.retries += self.group_attempts > 0
+            self.group_attempts += 1
+        self.deployment_id = event.decision.deployment_id
+        self.strategy = event.decision.strategy
+        self.phase = "calling"
+        self.wait = 0.0
+        self._stop_waiting(at)
+
+    def _stop_waiting(self, at: float) -> None:
+        if self.waiting_since is not None:
+            self.wait = at - self.waiting_since
+            self.waited += self.wait
+            self.waiting_since = None
+
+    def _attempt_failed(self, event: AttemptFailed, _at: float) -> None:
+        row = Attempt(
+            event.group, event.deployment_id, event.error, event.seconds, self.wait, event.status_code
+        )
+        self.attempts += (row,)
+        self.phase = "assigning"
+        self.wait = 0.0
+        if event.deployment_id is None:  # a test switch: no deployment was asked
+            self.attempt += 1
+            self.group_attempts += 1
+            return
+        self.failed |= {event.deployment_id}
+        if event.error in OTHER_DEPLOYMENT_ONLY:
+            self.never |= {event.deployment_id}
+
+    def _waits(self, _event: WaitStarted, at: float) -> None:
+        self.phase = "waiting"
+        self.waiting_since = at if self.waiting_since is None else self.waiting_since
+
+    def _pauses(self, _event: RetryScheduled, at: float) -> None:
+        self.phase = "pausing"
+        self.waiting_since = at if self.waiting_since is None else self.waiting_since
+
+    def _fell_back(self, event: FellBack, at: float) -> None:
+        self._stop_waiting(at)
+        self.group = event.to_group
+        self.tried += (event.to_group,)
+        self.group_errors += ((event.from_group, event.error),)
+        self.group_attempts = 0
+        self.fallbacks += 1
+        self.failed = self.never = frozenset()
+        self.phase = "assigning"
+
+    def _done(self, _event: Event, at: float) -> None:
+        self._stop_waiting(at)
+        self.phase = "done"
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain values; two states are equal when their snapshots are."""
+        return {name: getattr(self, name) for name in RequestState.__slots__ if name != "__weakref__"}
+
+
+_APPLY: dict[type, Any] = {
+    RequestAccepted: RequestState._accepted,
+    DeploymentPicked: RequestState._picked,
+    AttemptFailed: RequestState._attempt_failed,
+    WaitStarted: RequestState._waits,
+    RetryScheduled: RequestState._pauses,
+    FellBack: RequestState._fell_back,
+    RequestSucceeded: RequestState._done,
+    RequestFailed: RequestState._done,
+    RequestCancelled: RequestState._done,
+}

@@ -1,0 +1,25 @@
+"""The settings as the plan wants them. Pure."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from .fallbacks import FallbackRules
+from .plan import RetryRules
+
+__all__ = ["MAX_CALL_SECONDS", "SupervisorRules"]
+
+MAX_CALL_SECONDS = 6000.0
+"""The deadline of a request when neither it nor the router set a timeout."""
+
+
+@frozen
+class SupervisorRules:
+    """What the Supervisor goes by."""
+
+    retries: RetryRules = field(factory=RetryRules)
+    fallbacks: FallbackRules = field(factory=FallbackRules)
+    timeout: float | None = None
+    wait_when_exhausted: bool = False
+    default_priority: int | None = None
+    max_open_requests: int = 100_000

@@ -1,0 +1,160 @@
+"""A streamed answer, as the caller holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..actors.runtime.channel import ChannelClosed
+from ..messages.errors import MidStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from types import TracebackType
+
+    from ..actors.runtime.channel import Channel
+    from ..messages.outcomes import RouteInfo
+    from ..messages.responses import ModelResponseStream
+
+__all__ = ["ModelStream"]
+
+
+class ModelStream:
+    """Chunks of one answer; iterate it with `for` or with `async for`.
+
+    Leaving the loop, `close()`, `aclose()` or dropping the stream aborts the call upstream. When the
+    provider breaks off, iteration ends in `MidStreamError` with the text that came, never silently.
+
+    Attributes:
+        request_id: names the request in `router.events()`.
+    """
+
+    def __init__(
+        self, request_id: str, channel: Channel[ModelResponseStream], leave: Callable[[bool], None]
+    ) -> None:
+        self.request_id = request_id
+        self._channel = channel
+        self._leave = leave
+        self._text: list[str] = []
+        self._ended = False
+        self._route: RouteInfo | None = None
+
+    def __repr__(self) -> str:
+        return f"<ModelStream {self.request_id} · {'ended' if self._ended else 'open'}>"
+
+    @property
+    def route(self) -> RouteInfo:
+        """What happened on the way; known once the stream has ended well."""
+        if self._route is None:
+            msg = "a stream's route is known when it has ended"
+            raise AttributeError(msg)
+        return self._route
+
+    @property
+    def text(self) -> str:
+        """The text that was read so far (of the first choice)."""
+        return "".join(self._text)
+
+    def finish(self, route: RouteInfo) -> None:
+        """The Supervisor's last word on a stream that ended well."""
+        self._route = route
+
+    # -- reading
+
+    def __iter__(self) -> Iterator[ModelResponseStream]:
+        try:
+            while True:
+                try:
+                    chunk = self._channel.get()
+                except ChannelClosed as closed:
+                    self._end(closed)
+                    return
+                self._note(chunk)
+                yield chunk
+        finally:
+            self.close()
+
+    def __next__(self) -> ModelResponseStream:
+        try:
+            chunk = self._channel.get()
+        except ChannelClosed as closed:
+            self._end(closed)
+            raise StopIteration from None
+        except BaseException:
+            self.close()
+            raise
+        self._note(chunk)
+        return chunk
+
+    async def __aiter__(self) -> AsyncIterator[ModelResponseStream]:
+        channel = self._channel
+        try:
+            while True:
+                try:
+                    chunk = channel.get_nowait()
+                    if chunk is None:
+                        chunk = await channel.get_async()
+                except ChannelClosed as closed:
+                    self._end(closed)
+                    return
+                self._note(chunk)
+                yield chunk
+        finally:
+            self.close()
+
+    async def __anext__(self) -> ModelResponseStream:
+        try:
+            chunk = await self._channel.get_async()
+        except ChannelClosed as closed:
+            self._end(closed)
+            raise StopAsyncIteration from None
+        except BaseException:
+            self.close()
+            raise
+        self._note(chunk)
+        return chunk
+
+    def _note(self, chunk: ModelResponseStream) -> None:
+        for choice in chunk.choices:
+            if choice.index == 0 and choice.delta.content:
+                self._text.append(choice.delta.content)
+
+    def _end(self, closed: ChannelClosed) -> None:
+        self._ended = True
+        error = closed.error
+        if isinstance(error, MidStreamError):
+            error.text = self.text
+        if error is not None:
+            raise error from error.__cause__
+
+    # -- leaving
+
+    def close(self) -> None:
+        """Stop reading; a call still under way is aborted upstream. Idempotent."""
+        if not self._ended:
+            self._ended = True
+            self._channel.abandon()
+            self._leave(True)
+
+    async def aclose(self) -> None:
+        """The same, for async callers."""
+        self.close()
+
+    def __enter__(self) -> ModelStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> ModelStream:
+        return self
+
+    async def __aexit__(self, *_exc: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._channel.abandon()
+            self._leave(False)  # anywhere, at any time: only leave word, run nothing

@@ -1,0 +1,615 @@
+"""The Supervisor actor: sees every request through to its one final reply.
+
+It asks the plan, records, and sends. It knows no deployment's state: groups choose, deployments
+call, and both tell it what came of it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pykka._envelope import Envelope
+
+from ..actors.runtime.actor import LoopActor
+from ..actors.runtime.channel import Channel
+from ..messages.commands import (
+    ActorCrashed,
+    Announce,
+    Assigned,
+    CallEnded,
+    Cancel,
+    CancelCall,
+    DeadlineReached,
+    Dispatch,
+    Inspect,
+    Queued,
+    RestartDue,
+    RetryDue,
+    Shutdown,
+    StreamOpened,
+    Unassigned,
+    Withdraw,
+)
+from ..messages.errors import (
+    APIError,
+    MidStreamError,
+    NoDeploymentsAvailable,
+    NotFoundError,
+    RequestError,
+    RouterClosedError,
+    ServiceUnavailableError,
+    Timeout,
+    TurnoutError,
+)
+from ..messages.events import (
+    AttemptFailed,
+    DeploymentPicked,
+    FellBack,
+    RequestAccepted,
+    RequestCancelled,
+    RequestFailed,
+    RequestSucceeded,
+    RetryScheduled,
+    WaitStarted,
+)
+from ..messages.outcomes import Usage
+from .answers import hidden_params, route_of
+from .fallbacks import FallbackRules
+from .open_request import OpenRequest
+from .plan import (
+    Failed,
+    GiveUp,
+    NextGroup,
+    Pause,
+    Step,
+    TryAgain,
+    Unplaced,
+    after_unplaced,
+    onward,
+    reasons_of,
+    wants_retry,
+)
+from .request_state import RequestState
+from .retry_budget import RetryBudget
+from .rules import MAX_CALL_SECONDS
+from .stream import ModelStream
+from .switches import wanted_failure
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ..actors.runtime.dispatcher import Dispatcher
+    from ..actors.runtime.sourced import EventLog
+    from ..actors.runtime.switchboard import Switchboard
+    from ..messages.events import Event
+    from ..messages.settings import Deployment
+    from .directory import Directory
+    from ..messages.fallbacks import FallbackTarget
+    from .rules import SupervisorRules
+
+__all__ = ["Nursery", "Supervisor"]
+
+NO_FALLBACKS = FallbackRules()
+
+
+class Nursery(Protocol):
+    """Who makes actors anew after a crash; the router's wiring."""
+
+    def crashed(self, crash: ActorCrashed) -> float | None:
+        """Seconds until the actor may be restarted; None when it crashed too often and is retired."""
+
+    def restart(self, role: str, name: str) -> None:
+        """Start the actor again from the journal."""
+
+
+class Supervisor(LoopActor):
+    """Owns every open request. One per router."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        journal: EventLog,
+        switchboard: Switchboard,
+        directory: Directory,
+        deployments: dict[str, Deployment],
+        rules: SupervisorRules,
+        rng: random.Random,
+        nursery: Nursery,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._journal = journal
+        self._switchboard = switchboard
+        self._directory = directory
+        self._deployments = deployments
+        self._rules = rules
+        self._rng = rng
+        self._nursery = nursery
+        self._budget = RetryBudget()
+        self._open: dict[str, OpenRequest] = {}
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Supervisor · {len(self._open)} open requests>"
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        return {
+            Dispatch: self._dispatch,
+            Assigned: self._assigned,
+            CallEnded: self._call_ended,
+            StreamOpened: self._stream_opened,
+            Unassigned: self._unassigned,
+            Queued: self._queued,
+            RetryDue: self._retry_due,
+            DeadlineReached: self._deadline_reached,
+            Cancel: self._cancel,
+            ActorCrashed: self._actor_crashed,
+            RestartDue: self._restart_due,
+            Inspect: self._inspect,
+            Shutdown: self._shutdown,
+        }
+
+    def _record(self, entry: OpenRequest, event: Event, now: float) -> None:
+        state = entry.state
+        state.apply(event, now)
+        entry.version += 1
+        self._journal.append("request/" + state.request_id, entry.version, now, event)
+
+    def _deliver(self, message: Any) -> None:
+        """A timer's message to myself."""
+        self.actor_inbox.put(Envelope(message))
+        self.dispatcher.run_now()
+
+    # -- a request begins
+
+    def _dispatch(self, message: Dispatch) -> None:
+        request = message.request
+        if self._closed or len(self._open) >= self._rules.max_open_requests:
+            message.reply.fail(self._refusal(request.model))
+            return
+        now = self.clock.now()
+        entry = self._enter(message, now)
+        target = entry.target
+        if target is None:
+            self._unknown_model(entry, now)
+            return
+        wanted = wanted_failure(request)
+        if wanted is not None:
+            self._fail_on_demand(entry, *wanted, now)
+            return
+        self._assign(entry)
+
+    def _refusal(self, model: str) -> TurnoutError:
+        if self._closed:
+            return RouterClosedError("this router is closed")
+        most = self._rules.max_open_requests
+        return ServiceUnavailableError(f"{most} requests are open already (max_open_requests)", model=model)
+
+    def _enter(self, message: Dispatch, now: float) -> OpenRequest:
+        """Take the request into the books: from here on it will get its one reply."""
+        request, rules = message.request, self._rules
+        target = self._directory.find(request.model)
+        priority = rules.default_priority if request.priority is None else request.priority
+        entry = OpenRequest(
+            RequestState(message.request_id),
+            request.model,
+            request,
+            message.reply,
+            request.demand(),
+            bool(getattr(request, "stream", False)),
+            target,
+            NO_FALLBACKS if request.disable_fallbacks else message.fallbacks or rules.fallbacks,
+            0 if priority is None else priority,
+            rules.wait_when_exhausted or priority is not None,
+        )
+        seconds = request.timeout or rules.timeout or MAX_CALL_SECONDS
+        request_id = message.request_id
+        accepted = RequestAccepted(
+            request_id,
+            request.KIND,
+            request.model,
+            request.model if target is None else target.group,
+            entry.streamed,
+            now + seconds,
+            entry.demand.input_tokens,
+            priority,
+        )
+        self._record(entry, accepted, now)
+        self._open[request_id] = entry
+        self._budget.request(now)
+        entry.timer = self.clock.call_later(seconds, partial(self._deliver, DeadlineReached(request_id)))
+        return entry
+
+    def _unknown_model(self, entry: OpenRequest, now: float) -> None:
+        try:
+            self._directory.resolve(entry.request.model)
+        except NotFoundError as error:
+            default = FallbackRules(default=entry.fallbacks.default)
+            entry.fallbacks = default if default.default else entry.fallbacks
+            self._leave_group(entry, error, now)
+
+    def _fail_on_demand(self, entry: OpenRequest, error: RequestError, retried: bool, now: float) -> None:
+        entry.call_id = f"{entry.state.request_id}.{entry.state.attempt + 1}"
+        self._note_failure(entry, error, None, 0.0, now)
+        if retried:
+            self._retry_or_leave(entry, error, now)
+        else:
+            self._leave_group(entry, error, now)
+
+    def _assign(self, entry: OpenRequest, *, repeat: bool = False, wait: bool | None = None) -> None:
+        """Ask the current group. A group that is being restarted is asked again when it is back."""
+        if entry.streamed:
+            entry.channel = Channel(self.dispatcher)
+        assign = entry.assignment(repeat, entry.waits if wait is None else wait)
+        self.send(self._switchboard.groups[entry.state.group], assign)
+
+    # -- the group answers
+
+    def _assigned(self, message: Assigned) -> None:
+        entry = self._open.get(message.request_id)
+        decision = message.decision
+        if entry is None or entry.call_id != message.call_id:
+            self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
+            return
+        event = DeploymentPicked(
+            message.request_id, message.call_id, entry.state.attempt + 1, decision
+        )
+        self._record(entry, event, self.clock.now())
+
+    def _queued(self, message: Queued) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is not None and entry.call_id == message.call_id:
+            entry.has_waited = True
+            event = WaitStarted(message.request_id, message.group, message.until, message.left_out)
+            self._record(entry, event, self.clock.now())
+
+    def _unassigned(self, message: Unassigned) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is None or entry.call_id != message.call_id:
+            return
+        now = self.clock.now()
+        if entry.failed is None:
+            self._leave_group(entry, self._nobody(entry, message, now), now)
+            return
+        unplaced = Unplaced(
+            message.repeatable,
+            message.earliest,
+            reasons_of(message.left_out, message.left_out_by_reason),
+            entry.has_waited,
+        )
+        assert entry.error is not None, "a retry without an error"
+        target = self._next_target(entry, entry.error)
+        step = after_unplaced(
+            entry.state, unplaced, entry.failed, self._rules.retries, target, now, self._rng
+        )
+        self._take(entry, step, entry.error, now)
+
+    def _nobody(self, entry: OpenRequest, message: Unassigned, now: float) -> NoDeploymentsAvailable:
+        retry_after = None if message.earliest is None else max(0.0, message.earliest - now)
+        error = NoDeploymentsAvailable(
+            _why_nobody(message, retry_after), model=entry.request.model, retry_after=retry_after
+        )
+        error.left_out = message.left_out
+        error.left_out_by_reason = message.left_out_by_reason
+        return error
+
+    # -- the call goes on, and ends
+
+    def _stream_opened(self, message: StreamOpened) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is None or entry.call_id != message.call_id or entry.stream is not None:
+            return
+        self._open_stream(entry)
+
+    def _open_stream(self, entry: OpenRequest) -> ModelStream:
+        request_id = entry.state.request_id
+        assert entry.channel is not None, "a stream without a channel"
+        stream = ModelStream(request_id, entry.channel, partial(self._caller_left, request_id))
+        entry.stream = stream
+        entry.reply.set(stream)
+        return stream
+
+    def _caller_left(self, request_id: str, run: bool) -> None:
+        """From the stream, in any thread: its reader has gone."""
+        if not self.dead:
+            self._switchboard.supervisor.actor_inbox.put(Envelope(Cancel(request_id)))
+            if run:
+                self.dispatcher.run_now()
+
+    def _call_ended(self, message: CallEnded) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is None or entry.call_id != message.call_id:
+            return  # a late answer to a request that has had its reply
+        now = self.clock.now()
+        outcome = message.outcome
+        if outcome.status == "succeeded":
+            self._succeed(entry, message, now)
+            return
+        error = outcome.error or APIError("the call was cancelled")
+        if entry.stream is not None:
+            self._break_stream(entry, error, outcome.usage, now)
+            return
+        self._note_failure(entry, error, message.deployment_id, message.seconds, now)
+        self._retry_or_leave(entry, error, now)
+
+    def _succeed(self, entry: OpenRequest, message: CallEnded, now: float) -> None:
+        state = entry.state
+        route = route_of(state, now - state.accepted_at, message.seconds, message.cost)
+        event = RequestSucceeded(
+            state.request_id,
+            state.group,
+            route.deployment_id,
+            len(route.attempts),
+            route.retries,
+            route.fallbacks,
+            route.waited,
+            route.seconds,
+            route.cost,
+        )
+        self._record(entry, event, now)
+        self._forget(entry)
+        if entry.streamed:
+            stream = entry.stream or self._open_stream(entry)
+            stream.finish(route)
+            assert entry.channel is not None
+            entry.channel.close()
+            return
+        response = message.outcome.response
+        describe = partial(hidden_params, deployment=self._deployments.get(route.deployment_id))
+        response.routed(route, describe)  # type: ignore[union-attr]  # a success that is not streamed has one
+        entry.reply.set(response)
+
+    def _note_failure(
+        self, entry: OpenRequest, error: RequestError, deployment_id: str | None, seconds: float, now: float
+    ) -> None:
+        state = entry.state
+        event = AttemptFailed(
+            state.request_id,
+            entry.call_id,
+            state.group,
+            deployment_id,
+            type(error).__name__,
+            error.status_code,
+            seconds,
+            error.retry_after,
+        )
+        self._record(entry, event, now)
+
+    def _retry_or_leave(self, entry: OpenRequest, error: RequestError, now: float) -> None:
+        deployment = self._deployments.get(error.deployment_id or "")
+        retries = None if deployment is None else deployment.num_retries
+        failed = Failed(type(error).__name__, error.retry_after, retries)
+        entry.failed, entry.error, entry.has_waited = failed, error, False
+        wanted = wants_retry(entry.state, failed, self._rules.retries, entry.request.num_retries)
+        if wanted and self._budget.take(now):
+            self._assign(entry, wait=False)
+        else:
+            self._leave_group(entry, error, now)
+
+    def _leave_group(self, entry: OpenRequest, error: RequestError, now: float) -> None:
+        self._take(entry, onward(self._next_target(entry, error)), error, now)
+
+    def _next_target(self, entry: OpenRequest, error: RequestError) -> FallbackTarget | None:
+        state = entry.state
+        history = (*state.group_errors, (state.group, type(error).__name__))
+        return entry.fallbacks.next_target(entry.model, history, state.tried, self._group_of)
+
+    def _group_of(self, model: str) -> str | None:
+        target = self._directory.find(model)
+        return None if target is None else target.group
+
+    # -- what the plan says is done here
+
+    def _take(self, entry: OpenRequest, step: Step, error: RequestError, now: float) -> None:
+        state = entry.state
+        match step:
+            case TryAgain(repeat, wait):
+                self._assign(entry, repeat=repeat, wait=wait)
+            case Pause(seconds):
+                event = RetryScheduled(state.request_id, state.group, type(error).__name__, seconds)
+                self._record(entry, event, now)
+                due = RetryDue(state.request_id, entry.call_id)
+                entry.pause = self.clock.call_later(seconds, partial(self._deliver, due))
+            case NextGroup(target):
+                self._fall_back(entry, target, error, now)
+            case GiveUp():
+                self._fail(entry, entry.first_error or error, now)
+
+    def _retry_due(self, message: RetryDue) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is not None and entry.call_id == message.call_id:
+            entry.pause = None
+            self._assign(entry, repeat=True, wait=False)
+
+    def _fall_back(self, entry: OpenRequest, to: FallbackTarget, error: RequestError, now: float) -> None:
+        state = entry.state
+        target = self._directory.resolve(to.model)
+        self._record(
+            entry, FellBack(state.request_id, state.group, target.group, type(error).__name__), now
+        )
+        entry.target = target
+        entry.first_error = entry.first_error or error
+        entry.failed = entry.error = None
+        entry.has_waited = False
+        if to.overrides:
+            entry.request = entry.request.overridden(to.overrides)
+            entry.demand = entry.request.demand()
+        self._assign(entry)
+
+    # -- a request ends badly
+
+    def _fail(self, entry: OpenRequest, error: TurnoutError, now: float) -> None:
+        """The one final reply is an error; it carries every attempt."""
+        state = entry.state
+        if isinstance(error, RequestError):
+            error.attempts = state.attempts
+            error.request_id = state.request_id
+        event = RequestFailed(
+            state.request_id,
+            type(error).__name__,
+            getattr(error, "status_code", 500),
+            len(state.attempts),
+            state.retries,
+            state.fallbacks,
+            state.waited,
+            now - state.accepted_at,
+            getattr(error, "left_out", ()),
+            getattr(error, "left_out_by_reason", {}),
+        )
+        self._record(entry, event, now)
+        self._forget(entry)
+        if entry.stream is None:
+            entry.reply.fail(error)
+        elif entry.channel is not None:
+            entry.channel.close(error)
+
+    def _break_stream(self, entry: OpenRequest, error: RequestError, usage: Usage | None, now: float) -> None:
+        assert entry.channel is not None
+        seen = usage or Usage(entry.demand.input_tokens, entry.channel.count, estimated=True)
+        broken = MidStreamError(
+            f"the stream broke off: {error}",
+            error.llm_provider,
+            error.model,
+            deployment_id=error.deployment_id,
+            usage=seen,
+            cause=error,
+        )
+        self._note_failure(entry, error, entry.state.deployment_id, now - entry.state.accepted_at, now)
+        self._fail(entry, broken, now)
+
+    def _deadline_reached(self, message: DeadlineReached) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is None:
+            return
+        now = self.clock.now()
+        state = entry.state
+        seconds = state.deadline - state.accepted_at
+        error = Timeout(f"no answer within {seconds:g} s", model=entry.request.model)
+        error.__cause__ = entry.error or entry.first_error
+        calling = state.phase == "calling"
+        self._withdraw(entry, "deadline")
+        if calling:
+            error.deployment_id = state.deployment_id
+            if entry.stream is not None:
+                self._break_stream(entry, error, None, now)
+                return
+            self._note_failure(entry, error, state.deployment_id, now - state.accepted_at, now)
+        self._fail(entry, error, now)
+
+    def _cancel(self, message: Cancel) -> None:
+        entry = self._open.get(message.request_id)
+        if entry is None:
+            return
+        now = self.clock.now()
+        self._withdraw(entry, message.reason)
+        state = entry.state
+        attempts = len(state.attempts) + (state.phase == "calling")
+        self._record(entry, RequestCancelled(state.request_id, attempts, now - state.accepted_at), now)
+        self._forget(entry)
+        if entry.stream is None:
+            error = RequestError("the request was cancelled", model=entry.request.model)
+            error.request_id = state.request_id
+            entry.reply.fail(error)
+
+    def _withdraw(self, entry: OpenRequest, reason: str) -> None:
+        """Stop what is under way for this request, wherever it is."""
+        state = entry.state
+        if state.phase == "calling" and state.deployment_id is not None:
+            self._cancel_call(state.deployment_id, entry.call_id, reason)
+        elif entry.pause is None and entry.target is not None:
+            self.send(self._switchboard.groups[state.group], Withdraw(entry.call_id))
+
+    def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:
+        deployment = self._switchboard.deployments.get(deployment_id)
+        if deployment is not None:
+            self.send(deployment, CancelCall(call_id, reason))
+
+    def _forget(self, entry: OpenRequest) -> None:
+        entry.release()
+        del self._open[entry.state.request_id]
+
+    # -- supervision
+
+    def _actor_crashed(self, message: ActorCrashed) -> None:
+        """Go on with the requests it had, and have it restarted after a while."""
+        seconds = self._nursery.crashed(message)
+        if seconds is not None:
+            due = RestartDue(message.role, message.name)
+            self.clock.call_later(seconds, partial(self._deliver, due))
+        if message.role == "deployment":
+            self._calls_lost(message.name)
+
+    def _calls_lost(self, deployment_id: str) -> None:
+        now = self.clock.now()
+        for entry in tuple(self._open.values()):
+            state = entry.state
+            if state.phase != "calling" or state.deployment_id != deployment_id:
+                continue
+            error = APIError("the deployment's actor crashed", deployment_id=deployment_id)
+            if entry.stream is not None:
+                self._break_stream(entry, error, None, now)
+                continue
+            self._note_failure(entry, error, deployment_id, 0.0, now)
+            self._retry_or_leave(entry, error, now)
+
+    def _restart_due(self, message: RestartDue) -> None:
+        self._nursery.restart(message.role, message.name)
+        if message.role != "group":
+            return
+        for deployment_id, deployment in self._deployments.items():
+            if deployment.model_name == message.name:
+                self.send(self._switchboard.deployments[deployment_id], Announce())
+        for entry in tuple(self._open.values()):
+            if entry.state.group == message.name and entry.in_the_group:
+                self._assign(entry, repeat=entry.failed is not None)
+
+    def adopt(self, orphans: dict[str, OpenRequest], budget: RetryBudget) -> None:
+        """Take over the open requests of an incarnation that crashed."""
+        self._open = orphans
+        self._budget = budget
+
+    def on_crash(self, error: BaseException, message: Any) -> None:
+        """Fail the request that was being handled; the others live on in the next incarnation."""
+        culprit = self._open.pop(getattr(message, "request_id", ""), None)
+        if culprit is not None:
+            culprit.release()
+            failure = APIError(f"the Supervisor crashed ({type(error).__name__})", model=culprit.request.model)
+            failure.attempts = culprit.state.attempts
+            if not culprit.reply.done():
+                culprit.reply.fail(failure)
+            elif culprit.channel is not None:
+                culprit.channel.close(failure)
+        self._nursery.crashed(ActorCrashed("supervisor", "supervisor", type(error).__name__, message))
+
+    @property
+    def orphans(self) -> tuple[dict[str, OpenRequest], RetryBudget]:
+        """What the next incarnation must take over."""
+        return self._open, self._budget
+
+    def undelivered(self, message: Any) -> None:
+        """Mail for a dead incarnation goes to the next one."""
+        self.send(self._switchboard.supervisor, message)
+
+    def _inspect(self, _message: Inspect) -> dict[str, Any]:
+        return {"open_requests": len(self._open), "line": repr(self)}
+
+    def _shutdown(self, _message: Shutdown) -> None:
+        """Refuse what comes, end what is open; every caller hears of it."""
+        self._closed = True
+        now = self.clock.now()
+        for entry in tuple(self._open.values()):
+            self._withdraw(entry, "router closed")
+            self._fail(entry, RouterClosedError("the router was closed"), now)
+
+
+def _why_nobody(message: Unassigned, retry_after: float | None) -> str:
+    """`no deployment of "gpt-4" is available: 2 cooling_down, 1 rpm; try again in 3.2 s`."""
+    counts = dict(message.left_out_by_reason)
+    for item in message.left_out:
+        counts[item.reason] = counts.get(item.reason, 0) + 1
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "it has none"
+    when = "" if retry_after is None else f"; try again in {retry_after:.3g} s"
+    return f'no deployment of "{message.group}" is available: {why}{when}'
+
+

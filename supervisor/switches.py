@@ -1,0 +1,37 @@
+"""The test switches of a request: its first group fails once, with the error that is wanted. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..messages.errors import (
+    ContentPolicyViolationError,
+    ContextWindowExceededError,
+    InternalServerError,
+    RateLimitError,
+)
+
+if TYPE_CHECKING:
+    from ..messages.errors import RequestError
+    from ..messages.requests import Request
+
+__all__ = ["wanted_failure"]
+
+_SWITCHES: tuple[tuple[str, type[RequestError]], ...] = (
+    ("mock_testing_fallbacks", InternalServerError),
+    ("mock_testing_context_fallbacks", ContextWindowExceededError),
+    ("mock_testing_content_policy_fallbacks", ContentPolicyViolationError),
+    ("mock_testing_rate_limit_error", RateLimitError),
+)
+
+
+def wanted_failure(request: Request) -> tuple[RequestError, bool] | None:
+    """The error to fail with and whether it may be retried in the group; None for none.
+
+    The fallback switches exist to see a fallback, so no retry comes between; the rate limit is an
+    attempt like any other.
+    """
+    for name, error in _SWITCHES:
+        if getattr(request, name):
+            return error(f"asked for by {name}", model=request.model), error is RateLimitError
+    return None

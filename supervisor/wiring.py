@@ -1,0 +1,175 @@
+"""Builds a router's actors from its settings, and builds them again after a crash."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
+from ..actors.deployment.state import DeploymentState
+from ..actors.model_group.actor import ModelGroup
+from ..actors.runtime.switchboard import Switchboard
+from ..actors.runtime.system import ActorSystem, RestartLedger
+from ..messages.commands import ActorCrashed, RemoveMember, Shutdown
+from ..messages.events import (
+    DeploymentAdded,
+    DeploymentRestarted,
+    DeploymentRetired,
+    RouterStarted,
+    RouterStopped,
+)
+from .compile_rules import limits_of, supervisor_rules
+from .directory import Directory
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    import random
+
+    from ..actors.journal.store import Journal
+    from ..actors.providers.ports import Caller
+    from ..actors.runtime.dispatcher import Dispatcher
+    from ..messages.events import Event
+    from ..messages.settings import Deployment, RouterSettings
+
+__all__ = ["Wiring"]
+
+log = logging.getLogger("turnout.supervisor")
+
+ROUTER_STREAM = "router"
+
+
+class Wiring:
+    """One router's actors and the lines between them."""
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        deployments: tuple[Deployment, ...],
+        dispatcher: Dispatcher,
+        journal: Journal,
+        caller: Caller,
+        rng: random.Random,
+        seed: int | None,
+    ) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.deployments = {deployment.id: deployment for deployment in deployments}
+        self.directory = Directory(deployments, settings.model_group_alias)
+        self.switchboard = Switchboard()
+        self.system = ActorSystem(dispatcher)
+        self.failed: dict[str, str] = {}
+        self._rules = supervisor_rules(settings)
+        self._dispatcher = dispatcher
+        self._rng = rng
+        self._ledger = RestartLedger()
+        self._ports = DeploymentPorts(
+            dispatcher, journal, caller, self.switchboard, settings.stream_timeout
+        )
+        self._version = journal.version(ROUTER_STREAM)
+        self._start(seed)
+
+    def _start(self, seed: int | None) -> None:
+        self._record(RouterStarted(seed, self.settings.changed()))
+        self.switchboard.supervisor = self._start_supervisor()
+        for group in dict.fromkeys(d.model_name for d in self.deployments.values()):
+            self._start_group(group)
+        for deployment in self.deployments.values():
+            self._record(DeploymentAdded(deployment.id, deployment.model_name, deployment.public_config()))
+            self._start_deployment(deployment)
+
+    def _record(self, event: Event) -> None:
+        self._version += 1
+        self.journal.append(ROUTER_STREAM, self._version, self._dispatcher.clock.now(), event)
+
+    # -- starting actors
+
+    def _start_supervisor(self) -> Any:
+        return self.system.start(
+            Supervisor,
+            self._dispatcher,
+            self.journal,
+            self.switchboard,
+            self.directory,
+            self.deployments,
+            self._rules,
+            self._rng,
+            self,
+        )
+
+    def _start_group(self, group: str) -> None:
+        self.switchboard.groups[group] = self.system.start(
+            ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng
+        )
+
+    def _start_deployment(self, deployment: Deployment) -> None:
+        state, version = self._recovered(deployment)
+        self.switchboard.deployments[deployment.id] = self.system.start(
+            DeploymentActor, self._ports, deployment, state, version
+        )
+
+    def _recovered(self, deployment: Deployment) -> tuple[DeploymentState, int]:
+        """The state that the journal says a deployment is in."""
+        stream = f"deployment/{deployment.id}"
+        limits = limits_of(deployment, self.settings)
+        snapshot = self.journal.snapshot(stream)
+        if snapshot is None:
+            state, version, position = DeploymentState(deployment.id, limits), 0, 0
+        else:
+            state = DeploymentState.restore(deployment.id, limits, snapshot.state)
+            version, position = snapshot.version, snapshot.position
+        if self.journal.version(stream) > version:
+            for recorded in self.journal.read(stream, position):
+                state.apply(recorded.event, recorded.at)
+                version = recorded.version
+        return state, version
+
+    # -- the nursery: who comes back after a crash
+
+    def crashed(self, crash: ActorCrashed) -> float | None:
+        """See `Nursery.crashed`; the Supervisor itself comes back at once, with its open requests."""
+        now = self._dispatcher.clock.now()
+        seconds = self._ledger.crashed(crash.role, crash.name, now)
+        log.error("%s %s crashed (%s)", crash.role, crash.name, crash.error)
+        if crash.role == "supervisor":
+            self._replace_supervisor(seconds is None)
+        elif seconds is None:
+            self._retire(crash)
+        return seconds
+
+    def _retire(self, crash: ActorCrashed) -> None:
+        """Out of rotation for good: it crashed more often than a restart can mend."""
+        log.critical("%s %s crashes again and again: taken out of rotation", crash.role, crash.name)
+        self.failed[f"{crash.role}/{crash.name}"] = crash.error
+        if crash.role == "deployment":
+            restarts = self._ledger.restarts.get((crash.role, crash.name), 0)
+            self._record(DeploymentRetired(crash.name, crash.error, restarts))
+            group = self.switchboard.groups[self.deployments[crash.name].model_name]
+            if group.is_alive():
+                group.tell(RemoveMember(crash.name))
+
+    def restart(self, role: str, name: str) -> None:
+        """Start a crashed deployment or group again under its old name."""
+        self.system.forget_dead()
+        if role == "group":
+            self._start_group(name)
+            return
+        restarts = self._ledger.restarts[role, name]
+        self._record(DeploymentRestarted(name, "crashed", restarts))
+        self._start_deployment(self.deployments[name])
+
+    def _replace_supervisor(self, too_often: bool) -> None:
+        old = self.switchboard.supervisor._actor_weakref()  # noqa: SLF001  (pykka has no other way)
+        self.system.forget_dead()
+        self.switchboard.supervisor = self._start_supervisor()
+        heir = self.switchboard.supervisor._actor_weakref()  # noqa: SLF001
+        heir.adopt(*old.orphans)
+        if too_often:
+            self.failed["supervisor/supervisor"] = "crashed too often"
+            self.switchboard.supervisor.tell(Shutdown())
+
+    # -- the end
+
+    def stop(self) -> None:
+        """Record the end, keep what is known, and stop every actor. In the dispatcher's thread."""
+        self._record(RouterStopped())
+        self.system.stop_all()
