@@ -108,6 +108,9 @@ class Unassigned:
 
     `repeatable`: a deployment that failed in this request is eligible right now.
     `earliest`: when the first left-out deployment is released, if anyone knows.
+    `full`: the call would have waited, but the waiting room holds as many as it may (`max_queue`).
+    `problem`: nobody was asked, because the strategy does not work: an unknown name in the request,
+    or a user's own object that misbehaved.
     """
 
     request_id: str
@@ -117,6 +120,8 @@ class Unassigned:
     left_out_by_reason: dict[str, int] = field(factory=dict)
     repeatable: bool = False
     earliest: float | None = None
+    full: bool = False
+    problem: str | None = None
 
 
 @frozen

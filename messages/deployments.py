@@ -1,110 +1,39 @@
-"""One endpoint that can answer, and how a `model_list` entry becomes one.
-
-`Deployment` is an attrs value and not a pydantic model: a router may hold 10,000 of them, and this way
-one costs a fifth of the memory. What a user writes is still validated by pydantic, at the edge.
-"""
+"""How a `model_list` entry becomes a deployment, or one clear error."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from attrs import field, frozen
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
+from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
 from .policies import Count, Retries, Seconds
 from .problems import configuration_error, did_you_mean, given, quoted
 from .provider_names import split_model
-from .redaction import hide_url_secrets, public, without_secrets
+from .redaction import hide_url_secrets, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Deployment", "parse_deployment", "parse_model_list"]
+__all__ = ["LATER_PARAMS", "Deployment", "parse_deployment", "parse_model_list"]
 
 MAX_NAME_CHARS = 512
 """Of a model name, a group or an id: they stand in events, lines and errors."""
 
-
 DEFAULTS_PATH = "default_litellm_params"
 
+FROM_ENVIRONMENT = (("api_key", "API_KEY"), ("api_base", "API_BASE"), ("api_version", "API_VERSION"))
+"""Without an `api_base`, what is not given comes from `OPENAI_API_KEY`, `AZURE_API_BASE` and the like.
 
-def _secret(value: SecretStr | str | None) -> SecretStr | None:
-    return SecretStr(value) if isinstance(value, str) else value
-
-
-@frozen(repr=False)
-class Deployment:
-    """One endpoint that can answer. Its `repr` shows no key, header or parameter.
-
-    Attributes:
-        id: unique in a router.
-        model_name: its model group; at most one `*`, which makes the group a wildcard.
-        provider, model: who is asked, and for what; a `*` in `model` takes what the group's `*` matched.
-        rpm, tpm: requests and tokens in any 60 s; None is no limit.
-        weight: its share under `simple-shuffle`.
-        order: lower goes first.
-        timeout, stream_timeout: seconds for one attempt, and to the first and between chunks.
-        num_retries, cooldown_time: its own, before the router's.
-        wire: other parameters (temperature, extra_headers, organization, ...): defaults of every call.
-        model_info: what else is known of the model.
-    """
-
-    id: str
-    model_name: str
-    provider: str
-    model: str
-    api_key: SecretStr | None = field(default=None, converter=_secret)
-    api_base: str | None = None
-    api_version: str | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    weight: float | None = None
-    max_parallel_requests: int | None = None
-    order: int | None = None
-    tags: tuple[str, ...] = ()
-    timeout: float | None = None
-    stream_timeout: float | None = None
-    region_name: str | None = None
-    num_retries: int | None = None
-    cooldown_time: float | None = None
-    mode: str = "chat"
-    base_model: str | None = None
-    input_cost_per_token: float | None = None
-    output_cost_per_token: float | None = None
-    max_input_tokens: int | None = None
-    mock_response: Any = None
-    mock_delay: float = 0.0
-    mock_timeout: bool = False
-    mock_tool_calls: list[Any] | None = None
-    wire: dict[str, Any] = field(factory=dict)
-    model_info: dict[str, Any] = field(factory=dict)
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    def __repr__(self) -> str:
-        return f"<Deployment {self.model_name}/{self.id} · {self.provider}/{self.model}>"
-
-    def public_config(self) -> dict[str, Any]:
-        """Its `model_list` entry as plain JSON-able data: keys masked, mock answers named by type."""
-        params: dict[str, Any] = {"model": f"{self.provider}/{self.model}"}
-        for name, unset in _PARAMS:
-            value = getattr(self, name)
-            if value != unset:
-                params[name] = public(value, name)
-        params.update((name, public(value, name)) for name, value in self.wire.items())
-        info: dict[str, Any] = {"id": self.id}
-        for name, unset in _INFO:
-            if (value := getattr(self, name)) != unset:
-                info[name] = value
-        info.update((name, public(value, name)) for name, value in self.model_info.items())
-        return {"model_name": self.model_name, "litellm_params": params, "model_info": info}
+With one, nothing does: a provider's own key must not reach whoever stands behind another address.
+"""
 
 
 # -- what may stand where ------------------------------------------------------------------------
@@ -113,6 +42,17 @@ Mode = Literal[
     "chat", "completion", "embedding", "responses", "realtime", "batch", "rerank", "search", "ocr",
     "moderation", "image_generation", "image_edit", "video_generation", "audio_transcription", "audio_speech",
 ]  # fmt: skip
+
+
+def _fits_a_header(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        msg = "must be printable ASCII without spaces or line ends"
+        raise ValueError(msg)
+    return key
+
+
+_Key = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 _Limit = Annotated[Count, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
 _Wait = Annotated[Seconds, Field(gt=0)]
@@ -124,7 +64,7 @@ class _Fields(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[misc]
 
-    api_key: SecretStr
+    api_key: _Key
     api_base: Annotated[str, Field(pattern=r"^https?://[^/\s]")]
     api_version: _Text
     rpm: _Limit
@@ -152,16 +92,14 @@ class _Fields(TypedDict, total=False):
 _validate = TypeAdapter(_Fields).validate_python
 
 _ANYWHERE = (
-    "rpm", "tpm", "weight", "max_parallel_requests", "order", "tags", "timeout", "stream_timeout", "region_name"
+    "rpm", "tpm", "weight", "max_parallel_requests", "order", "tags", "timeout", "stream_timeout",
+    "region_name",
 )  # fmt: skip
 """Read from the top level, the parameters or model_info, first found."""
 
-_OF_THE_MODEL = ("base_model", "input_cost_per_token", "max_input_tokens", "mode", "output_cost_per_token")
-"""Read from the parameters or model_info, first found."""
-
 _ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
-_LATER = frozenset(
+LATER_PARAMS = frozenset(
     """
     additional_drop_params budget_duration cache configurable_clientside_auth_params
     context_window_fallback_dict drop_params fallbacks litellm_credential_name max_budget
@@ -170,14 +108,21 @@ _LATER = frozenset(
 )
 """Switches of a router, not parameters of a provider. Off they are accepted."""
 
-_TOP = frozenset({"model_name", "litellm_params", "params", "model_info", *_ANYWHERE})
-_PARAM_FIELDS = frozenset(_Fields.__annotations__) - {"mode"}
+_SECTIONS = frozenset({"litellm_params", "params", "model_info"})
+_TOP = frozenset({"model_name", *_SECTIONS, *_ANYWHERE})
+_PARAM_FIELDS = frozenset(_Fields.__annotations__)
 _MOCKS = frozenset(name for name in _PARAM_FIELDS if name.startswith("mock_"))
-_IDENTITY = msgspec.json.Encoder(order="deterministic", enc_hook=lambda value: _named(value))
 
-_UNSET = {a.name: a.default for a in Deployment.__attrs_attrs__}  # type: ignore[attr-defined]
-_INFO = tuple((name, _UNSET[name]) for name in _OF_THE_MODEL)
-_PARAMS = tuple((name, _UNSET[name]) for name in _UNSET if name in _PARAM_FIELDS and name not in _OF_THE_MODEL)
+
+def _named(value: Any) -> str:
+    """What stands in an identity for a live object: its kind, and the text of an exception."""
+    if isinstance(value, type):
+        return value.__qualname__
+    name = type(value).__qualname__
+    return f"{name}: {hide_url_secrets(str(value))}" if isinstance(value, BaseException) else name
+
+
+_IDENTITY = msgspec.json.Encoder(order="deterministic", enc_hook=_named)
 
 
 # -- from entry to deployment --------------------------------------------------------------------
@@ -187,7 +132,7 @@ def parse_model_list(
     entries: Any,
     *,
     defaults: Mapping[str, Any] | None = None,
-    env: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
     path: str = "model_list",
 ) -> tuple[Deployment, ...]:
     """Every entry of a `model_list`, in its order. None is an empty list.
@@ -204,6 +149,7 @@ def parse_model_list(
     if not isinstance(entries, (list, tuple)):
         msg = f"{path} = {given(entries)}: must be a list of deployments"
         raise ConfigurationError(msg)
+    env = os.environ if env is None else env
     defaults = _default_params(defaults, env)
     taken: dict[str, str] = {}
     deployments = []
@@ -220,7 +166,7 @@ def parse_deployment(
     path: str,
     *,
     defaults: Mapping[str, Any] | None = None,
-    env: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
     taken: Mapping[str, str] | None = None,
 ) -> Deployment:
     """The deployment for one `model_list` entry.
@@ -229,34 +175,33 @@ def parse_deployment(
         raw: `{"model_name", "litellm_params" (or "params"), "model_info"}`; it is not changed.
         path: where it stands, for errors.
         defaults: `default_litellm_params`; the entry's own parameters go before them.
-        env: what `os.environ/NAME` reads.
+        env: what `os.environ/NAME` reads; None is the environment of the process.
         taken: {id: path} of the deployments there are.
 
     Raises:
         ConfigurationError: something is wrong; names its path, what was given and what is allowed.
         NotImplementedError: it switches on what is not built yet.
     """
+    env = os.environ if env is None else env
     return _deployment(_Entry(raw, path, _default_params(defaults, env), env), taken or {})
 
 
 def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
-    values = entry.validated()
-    params = entry.params
-    api_base = values.get("api_base")
-    provider, model = split_model(
-        entry.text("model"), entry.stated_provider(), has_api_base=api_base is not None, path=entry.params_path
-    )
+    values = entry.values()
+    path = entry.params_path
+    written, stated = entry.text("model"), entry.stated_provider()
+    provider, model = split_model(written, stated, has_api_base="api_base" in values, path=path)
     if "*" in model and "*" not in entry.group:
-        msg = f"{entry.params_path}.model = {quoted(model)}: a '*' needs one in model_name, to say what it stands for"
+        msg = f"{path}.model = {quoted(model)}: a '*' needs one in model_name as well"
         raise ConfigurationError(msg)
     return Deployment(
         id=entry.identity(taken),
         model_name=entry.group,
         provider=provider,
         model=model,
-        wire=params,
+        wire=entry.params,
         model_info=entry.info,
-        **values,
+        **entry.checked(values, provider),
     )
 
 
@@ -273,13 +218,15 @@ def _renamed(params: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Entry:
-    """One raw entry, taken apart: `params` and `info` lose what `validated` and the like take out."""
+    """One raw entry, taken apart: `params` and `info` lose what the methods take out of them."""
 
-    __slots__ = ("_own_params", "group", "info", "params", "params_path", "path", "top")
+    __slots__ = ("_defaults", "_env", "_own_params", "group", "info", "params", "params_path", "path", "top")
 
     def __init__(self, raw: Any, path: str, defaults: Mapping[str, Any], env: Mapping[str, str]) -> None:
         self.path = path
-        self.top = self._section(raw, path, env)
+        self._env = env
+        self._defaults = defaults
+        self.top = self._section(raw, path, env, _SECTIONS)
         self._refuse_unknown()
         self.group = self._group()
         name = "params" if "params" in self.top else "litellm_params"
@@ -293,12 +240,14 @@ class _Entry:
         self.params = {**defaults, **own}
 
     @staticmethod
-    def _section(raw: Any, path: str, env: Mapping[str, str]) -> dict[str, Any]:
+    def _section(
+        raw: Any, path: str, env: Mapping[str, str], untouched: frozenset[str] = _MOCKS
+    ) -> dict[str, Any]:
         """A new dict without what is None (not given), its references resolved."""
         if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
             msg = f"{path} = {given(raw)}: must be a dict with names as keys"
             raise ConfigurationError(msg)
-        return resolve(raw, path, env, _MOCKS)
+        return resolve(raw, path, env, untouched)
 
     def _refuse_unknown(self) -> None:
         for name in self.top:
@@ -321,10 +270,10 @@ class _Entry:
         if value is None:
             msg = f"{path}: required"
             raise ConfigurationError(msg)
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME_CHARS or not value.isprintable():
+        if not _is_name(value):
             msg = f"{path} = {given(value)}: must be a printable text of 1 to {MAX_NAME_CHARS} characters"
             raise ConfigurationError(msg)
-        return sys.intern(value)
+        return sys.intern(str(value))
 
     def text(self, name: str) -> str:
         """A required text among the parameters; taken out."""
@@ -334,24 +283,33 @@ class _Entry:
         stated = self.params.pop("custom_llm_provider", None)
         return None if stated is None else self._name(stated, f"{self.params_path}.custom_llm_provider")
 
-    def validated(self) -> dict[str, Any]:
-        """The values of the fields, checked; taken out of `params` and `info`."""
+    def values(self) -> dict[str, Any]:
+        """The given values of the fields, unchecked; taken out of `params` and `info`."""
         self._refuse_later()
         values = {name: self.params.pop(name) for name in _PARAM_FIELDS if name in self.params}
         for name in _ANYWHERE:
             if name in self.top:
                 values[name] = self.top[name]
             self._from_info(name, values)
-        for name in _OF_THE_MODEL:
+        for name in OF_THE_MODEL:
             self._from_info(name, values)
         if values.get("api_key") == "":
             del values["api_key"]
         self._move_prices()
+        return values
+
+    def checked(self, values: dict[str, Any], provider: str) -> dict[str, Any]:
+        """The values of the fields as they are to be, completed from the environment."""
+        if "api_base" not in values:
+            prefix = provider.upper().replace("-", "_")
+            for name, suffix in FROM_ENVIRONMENT:
+                found = self._env.get(f"{prefix}_{suffix}")
+                if found:
+                    values.setdefault(name, found)
         try:
-            checked: dict[str, Any] = dict(_validate(values))
+            return {**_validate(values)}
         except ValidationError as error:
             raise self._wrong(error) from None
-        return checked
 
     def _from_info(self, name: str, values: dict[str, Any]) -> None:
         value = self.info.pop(name, None)
@@ -359,14 +317,14 @@ class _Entry:
             values.setdefault(name, value)
 
     def _refuse_later(self) -> None:
-        for name in _LATER & self.params.keys():
+        for name in LATER_PARAMS & self.params.keys():
             if self.params.pop(name):
                 msg = f"{self.params_path}.{name} is not built yet; leave it out"
                 raise NotImplementedError(msg)
         for name in self.params:
             if name.startswith("mock_") and name not in _MOCKS:
                 hint = did_you_mean(name, _MOCKS)
-                msg = f"{self.params_path}: unknown mock switch {quoted(name)}{hint} (mock_testing_* belong on a request)"
+                msg = f"{self.params_path}: unknown parameter {quoted(name)}{hint}"
                 raise ConfigurationError(msg)
 
     def _move_prices(self) -> None:
@@ -383,8 +341,10 @@ class _Entry:
             owner = self.params_path
         elif field_name in (self.top.get("model_info") or ()):
             owner = f"{self.path}.model_info"
-        else:
+        elif field_name in self._defaults:
             owner = DEFAULTS_PATH
+        else:
+            owner = f"{self.path} (from the environment)"
         return configuration_error(error, owner=owner)
 
     def identity(self, taken: Mapping[str, str]) -> str:
@@ -404,9 +364,15 @@ class _Entry:
         try:
             text = _IDENTITY.encode([self.group, without_secrets(self._own_params)])
         except (TypeError, ValueError, OverflowError, RecursionError):
-            msg = f"{self.params_path}: parameters must be plain data (texts, numbers, lists, dicts with text keys)"
+            msg = f"{self.params_path}: must hold plain data (texts, numbers, lists, dicts with text keys)"
             raise ConfigurationError(msg) from None
         return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _is_name(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    return len(value) <= MAX_NAME_CHARS and value.isprintable() and bool(value.strip())
 
 
 def _next_free(made: str, taken: Mapping[str, str]) -> str:
@@ -421,11 +387,3 @@ def _next_free(made: str, taken: Mapping[str, str]) -> str:
         else:
             high = middle
     return f"{made}-{high}"
-
-
-def _named(value: Any) -> str:
-    """What stands in an identity for a live object: its kind, and the text of an exception."""
-    if isinstance(value, type):
-        return value.__qualname__
-    name = type(value).__qualname__
-    return f"{name}: {hide_url_secrets(str(value))}" if isinstance(value, BaseException) else name

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from .errors import ConfigurationError
-from .problems import did_you_mean, given, listed, quoted
+from .problems import given, quoted
 from .redaction import public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ANY_GROUP", "FallbackTable", "FallbackTarget", "parse_fallbacks", "parse_targets"]
 
@@ -67,23 +67,15 @@ class FallbackTable:
             rows.append({ANY_GROUP: [target.public() for target in self.every]})
         return rows
 
-    def check(self, path: str, knows: Callable[[str], bool], names: Iterable[str]) -> None:
-        """Raise ConfigurationError for the first group that `knows` does not know."""
-        for name in self._mentioned():
-            if not knows(name):
-                known = list(names)
-                hint = did_you_mean(name, known)
-                msg = f"{path}: no model group {quoted(name)}{hint} (known: {listed(known)})"
-                raise ConfigurationError(msg)
-
-    def _mentioned(self) -> Iterator[str]:
+    def mentioned(self) -> Iterator[str]:
+        """Every group named in it, on either side."""
         for group, targets in self.by_group.items():
             yield group
             yield from (target.model for target in targets)
         yield from (target.model for target in self.every)
 
 
-def parse_fallbacks(raw: Any, path: str) -> FallbackTable:
+def parse_fallbacks(raw: Any, path: str = "") -> FallbackTable:
     """The table for what a user wrote.
 
     A group listed as its own fallback is an error: no group is tried twice in a request, so it would
@@ -104,7 +96,7 @@ def parse_fallbacks(raw: Any, path: str) -> FallbackTable:
     return FallbackTable(by_group, tuple(every))
 
 
-def parse_targets(raw: Any, path: str) -> tuple[FallbackTarget, ...]:
+def parse_targets(raw: Any, path: str = "") -> tuple[FallbackTarget, ...]:
     """A plain list of targets."""
     return tuple(_target(item, f"{path}[{position}]") for position, item in enumerate(_list(raw, path)))
 
@@ -112,10 +104,13 @@ def parse_targets(raw: Any, path: str) -> tuple[FallbackTarget, ...]:
 def _add(
     by_group: dict[str, tuple[FallbackTarget, ...]],
     every: list[FallbackTarget],
-    group: str,
+    group: Any,
     targets: tuple[FallbackTarget, ...],
     path: str,
 ) -> None:
+    if not isinstance(group, str) or not group:
+        msg = f"{path}: {given(group)} must be the name of a group"
+        raise ConfigurationError(msg)
     if group == ANY_GROUP:
         every.extend(targets)
         return

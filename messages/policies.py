@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from .problems import configuration_error
 
@@ -17,7 +25,7 @@ MAX_ALLOWED_FAILS = 10_000
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
         msg = "must be a number, not True or False"
-        raise ValueError(msg)  # noqa: TRY004  (pydantic turns ValueError into one error)
+        raise ValueError(msg)
     return value
 
 
@@ -38,7 +46,7 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
     )
 
     def __init__(self, **data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError, mask_secrets
@@ -24,6 +25,12 @@ MAX_COMPARED = 256
 
 MAX_LISTED = 10
 """Known names that an error lists; the rest are counted."""
+
+
+_CONTAINER = frozenset({"dict_type", "list_type", "model_type", "tuple_type"})
+"""Where a container belongs, a text may be anything: a connection string, a whole file."""
+
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 def quoted(name: str) -> str:
@@ -83,10 +90,8 @@ def configuration_error(
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
-    if first["type"] == "extra_forbidden":
-        text = _unknown(first, known, owner)
-    else:
-        text = _wrong(first, owner)
+    unknown = first["type"] == "extra_forbidden"
+    text = _unknown(first, known, owner) if unknown else _wrong(first, owner)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return ConfigurationError(text + more)
 
@@ -101,16 +106,18 @@ def _wrong(problem: ErrorDetails, owner: str) -> str:
     path = _path(problem["loc"], owner)
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, ConfigurationError):
-        return f"{path}: {cause}" if path else str(cause)
+        text = str(cause)
+        return text if text.startswith(path) else f"{path}: {text}"
     if problem["type"] == "missing":
         return f"{path}: required"
     value = problem["input"]
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hint = ""
     if problem["type"] == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(value, problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", "))
+        hint = did_you_mean(value, _QUOTED.findall(problem["ctx"]["expected"]))
     parts = (str(part) for part in problem["loc"])
-    return f"{path} = {given(value, *parts)}: {allowed}{hint}"
+    shown = f"({type(value).__name__})" if problem["type"] in _CONTAINER else given(value, *parts)
+    return f"{path} = {shown}: {allowed}{hint}"
 
 
 def _path(loc: tuple[int | str, ...], owner: str) -> str:

@@ -58,7 +58,7 @@ def split_model(model: str, stated: str | None, *, has_api_base: bool, path: str
     elif slash and prefix in KNOWN_PROVIDERS:
         provider, name = prefix, rest
     else:
-        provider, name = _implied(model) or _compatible(model, slash != "", has_api_base, path), model
+        provider, name = _implied(model) or _compatible(model, path, has_api_base=has_api_base), model
     if not name:
         msg = f"{path}.model = {quoted(model)}: a model name must follow the provider"
         raise ConfigurationError(msg)
@@ -81,11 +81,11 @@ def _implied(model: str) -> str | None:
     return None
 
 
-def _compatible(model: str, has_prefix: bool, has_api_base: bool, path: str) -> str:
+def _compatible(model: str, path: str, *, has_api_base: bool) -> str:
     if has_api_base:
         return OPENAI_COMPATIBLE
-    if has_prefix:
-        prefix = model.partition("/")[0]
+    prefix, slash, _ = model.partition("/")
+    if slash:
         hint = did_you_mean(prefix, KNOWN_PROVIDERS)
         msg = (
             f"{path}.model = {quoted(model)}: unknown provider {quoted(prefix)}{hint} "

@@ -21,12 +21,14 @@ HIDDEN = "***"
 MAX_DEPTH = 16
 """Deeper configuration than this is not shown (and cannot loop)."""
 
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _SECRET_WORDS = frozenset(
-    "apikey auth authorization authtoken bearer cookie credential credentials key keys passphrase passwd "
-    "password pwd secret secrets sig signature token webhook".split()
+    """
+    apikey auth authorization authtoken bearer cookie credential credentials key keys passphrase passwd
+    password pwd secret secrets sig signature token webhook
+    """.split()
 )
-_NOT_SECRET = re.compile(r"per_token|per_key|token_cost|token_(?:type|limit|count|id)|supports_|cache_key$", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"per_token|token_cost|token_(?:count|limit|type)|supports_", re.IGNORECASE)
 _CONTENT_NAMES = frozenset(
     {"content", "input", "instructions", "messages", "mock_response", "mock_tool_calls", "prompt", "system"}
 )
@@ -52,17 +54,18 @@ def hide_url_secrets(text: str) -> str:
 
 def public(value: Any, name: str = "", depth: int = 0) -> Any:
     """`value` (held under `name`) as JSON-able plain data without secrets and without content."""
-    if name:
-        if value is not None and is_secret_name(name):
-            return HIDDEN
-        if name in _CONTENT_NAMES:
-            return None if value is None else _kind(value)
     if value is None or isinstance(value, (bool, int, float)):
-        return value
+        return value if value is None or not is_secret_name(name) else HIDDEN
+    if is_secret_name(name):
+        return HIDDEN
+    if name in _CONTENT_NAMES:
+        return _kind(value)
     if isinstance(value, str):
         return mask_secrets(hide_url_secrets(value))
-    if depth >= MAX_DEPTH:
-        return _kind(value)
+    return _public_inside(value, depth) if depth < MAX_DEPTH else _kind(value)
+
+
+def _public_inside(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         return {str(key): public(item, str(key), depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

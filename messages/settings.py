@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from attrs import frozen
 from pydantic import (
-    AliasChoices,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
-    PrivateAttr,
     SecretStr,
     ValidationError,
-    field_validator,
+    ValidationInfo,
 )
 
-from .deployments import Deployment, parse_deployment, parse_model_list
+from .deployment import Deployment
+from .deployments import LATER_PARAMS, parse_deployment, parse_model_list
 from .errors import ConfigurationError
 from .fallbacks import FallbackTable, FallbackTarget, parse_fallbacks, parse_targets
 from .policies import (
@@ -66,7 +67,7 @@ STRATEGIES = (
 MAX_PRIORITY = 255
 
 _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
-_PRE_CALL_CHECKS = ("enable_pre_call_checks", "enable_pre_call_check")
+_ALIASES = {"enable_pre_call_check": "enable_pre_call_checks"}
 
 _LATER = (
     "redis_url",
@@ -80,6 +81,7 @@ _LATER = (
     "enable_tag_filtering",
     "provider_budget_config",
     "alerting_config",
+    "model_group_retry_policy",
 )
 """Settings whose feature is not built yet: validated, and refused when switched on."""
 
@@ -96,8 +98,10 @@ class GroupAlias:
         return {"model": self.model, "hidden": True} if self.hidden else self.model
 
 
-class _StrategyArgs(Settings):
+class _StrategyArgs(BaseModel):
     """What the built-in strategies can be told."""
+
+    model_config = ConfigDict(extra="forbid")
 
     ttl: Seconds = Field(default=3600.0, gt=0)
     lowest_latency_buffer: Seconds = Field(default=0.0, ge=0)
@@ -107,7 +111,7 @@ class _StrategyArgs(Settings):
 def _aliases(raw: Any) -> dict[str, GroupAlias]:
     if not isinstance(raw, dict):
         msg = "must be a dict {alias: group}"
-        raise ValueError(msg)  # noqa: TRY004  (pydantic turns ValueError into one error)
+        raise ValueError(msg)
     return {name: _alias(name, target) for name, target in raw.items()}
 
 
@@ -120,7 +124,7 @@ def _alias(name: Any, target: Any) -> GroupAlias:
         model, hidden = target.get("model"), target.get("hidden", False)
         if isinstance(model, str) and model and isinstance(hidden, bool):
             return GroupAlias(model, hidden)
-    msg = f'the alias {given(name)} must be a group\'s name or {{"model": name, "hidden": true or false}}'
+    msg = f'alias {given(name)} must be the name of a group or {{"model": name, "hidden": true or false}}'
     raise ValueError(msg)
 
 
@@ -136,18 +140,26 @@ def _strategy(value: Any) -> Any:
     return value
 
 
-def _table(raw: Any) -> FallbackTable:
-    return raw if isinstance(raw, FallbackTable) else parse_fallbacks(raw, "")
+def _table(raw: Any, info: ValidationInfo) -> FallbackTable:
+    return raw if isinstance(raw, FallbackTable) else parse_fallbacks(raw, info.field_name or "")
 
 
-_Shown = PlainSerializer(public, when_used="always")
-_Params = Annotated[dict[str, Any], _Shown]
-_Aliases = Annotated[
+def _default_targets(raw: Any, info: ValidationInfo) -> tuple[FallbackTarget, ...]:
+    return parse_targets(raw, info.field_name or "")
+
+
+_Params = Annotated[dict[str, Any], PlainSerializer(public)]
+_GroupAliases = Annotated[
     dict[str, GroupAlias],
     BeforeValidator(_aliases),
     PlainSerializer(lambda aliases: {name: alias.public() for name, alias in aliases.items()}),
 ]
-_Table = Annotated[FallbackTable, PlainSerializer(lambda table: table.public())]
+_Table = Annotated[FallbackTable, BeforeValidator(_table), PlainSerializer(FallbackTable.public)]
+_Targets = Annotated[
+    tuple[FallbackTarget, ...],
+    BeforeValidator(_default_targets),
+    PlainSerializer(lambda targets: [target.public() for target in targets]),
+]
 _Strategy = Annotated[
     Any,
     BeforeValidator(_strategy),
@@ -162,7 +174,7 @@ class RouterSettings(Settings):
     """Every setting of a router; times are seconds.
 
     Attributes:
-        timeout: for the whole request, retries, waits and fallbacks included; None is no limit of its own.
+        timeout: for the whole request, retries, waits and fallbacks included.
         stream_timeout: to the first chunk and between chunks, where a deployment has none.
         num_retries: after the first attempt in a group, where neither deployment nor request says.
         max_fallbacks: groups tried after the first.
@@ -194,7 +206,7 @@ class RouterSettings(Settings):
     fallbacks: _Table = FallbackTable()
     context_window_fallbacks: _Table = FallbackTable()
     content_policy_fallbacks: _Table = FallbackTable()
-    default_fallbacks: _Table = FallbackTable()
+    default_fallbacks: _Targets = ()
     max_fallbacks: Annotated[Count, Field(ge=0)] = 5
 
     allowed_fails: Annotated[Count, Field(ge=0, le=MAX_ALLOWED_FAILS)] = 3
@@ -208,7 +220,7 @@ class RouterSettings(Settings):
     default_max_parallel_requests: _AtLeastOne | None = None
 
     default_litellm_params: _Params = {}
-    model_group_alias: _Aliases = {}
+    model_group_alias: _GroupAliases = {}
     client_ttl: _Positive = 3600.0
     set_verbose: bool = False
     debug_level: Literal["DEBUG", "INFO"] = "INFO"
@@ -220,10 +232,91 @@ class RouterSettings(Settings):
     cache_responses: bool = False
     cache_kwargs: _Params = {}
     caching_groups: tuple[tuple[str, ...], ...] = ()
-    enable_pre_call_checks: bool = Field(default=False, validation_alias=AliasChoices(*_PRE_CALL_CHECKS))
+    enable_pre_call_checks: bool = False
     enable_tag_filtering: bool = False
     provider_budget_config: dict[str, Any] = {}
     alerting_config: AlertingConfig | None = None
 
     def __init__(self, **data: Any) -> None:
-        ...
+        fields = type(self).model_fields
+        for alias, name in _ALIASES.items():
+            if alias in data:
+                data.setdefault(name, data.pop(alias))
+        # None is how the documents write "not set"; an unknown name stays to be refused.
+        try:
+            BaseModel.__init__(self, **{k: v for k, v in data.items() if v is not None or k not in fields})
+        except ValidationError as error:
+            known = (*fields, *_ALIASES, *_HANDLED_BY_THE_ROUTER)
+            raise configuration_error(error, known=known) from None
+        self._check_strategy_args()
+        self._refuse_later()
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from self.changed().items()
+
+    __str__ = BaseModel.__repr__
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from their defaults: plain JSON-able data without secrets."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def retries_for(self, error_class_name: str) -> int | None:
+        """What `retry_policy` says of this class of error; None when it has no say."""
+        return None if self.retry_policy is None else self.retry_policy.retries_for(error_class_name)
+
+    @property
+    def default_retries(self) -> int:
+        """Retries where neither class of error, request nor deployment says."""
+        policy = self.retry_policy
+        return self.num_retries if policy is None or policy.max_retries is None else policy.max_retries
+
+    def allowed_fails_by_error(self) -> dict[str, int]:
+        """{error class name: failures allowed in a minute}, for classes with a limit of their own."""
+        return {} if self.allowed_fails_policy is None else self.allowed_fails_policy.by_error()
+
+    def check_groups(self, knows: Callable[[str], bool], names: Iterable[str]) -> None:
+        """Raise ConfigurationError for a setting that speaks of a group there is none of.
+
+        Args:
+            knows: whether a name leads somewhere (a group, an alias, a wildcard's match).
+            names: the groups there are, for the error.
+        """
+        for path, name in self._groups_mentioned():
+            if not knows(name):
+                known = list(names)
+                hint = did_you_mean(name, known)
+                msg = f"{path}: no model group {quoted(name)}{hint} (known: {listed(known)})"
+                raise ConfigurationError(msg)
+
+    def _groups_mentioned(self) -> Iterator[tuple[str, str]]:
+        for alias, target in self.model_group_alias.items():
+            yield f"model_group_alias.{alias}", target.model
+        for path in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+            table: FallbackTable = getattr(self, path)
+            yield from ((path, name) for name in table.mentioned())
+        yield from (("default_fallbacks", target.model) for target in self.default_fallbacks)
+        for group, others in self.routing_strategy_args.get("substitutes", {}).items():
+            yield from (("routing_strategy_args.substitutes", name) for name in (group, *others))
+
+    def _check_strategy_args(self) -> None:
+        """The arguments of a built-in strategy. One of the user's own was made with its arguments."""
+        if not isinstance(self.routing_strategy, str):
+            if self.routing_strategy_args:
+                msg = "routing_strategy_args: a strategy object is given its arguments by its maker"
+                raise ConfigurationError(msg)
+            return
+        try:
+            _StrategyArgs.model_validate(self.routing_strategy_args)
+        except ValidationError as error:
+            known = _StrategyArgs.model_fields
+            raise configuration_error(error, known=known, owner="routing_strategy_args") from None
+
+    def _refuse_later(self) -> None:
+        for name in _LATER:
+            if getattr(self, name):
+                msg = f"{name} is not built yet; leave it out"
+                raise NotImplementedError(msg)
+        for name, value in self.default_litellm_params.items():
+            if name in LATER_PARAMS and value:
+                msg = f"default_litellm_params.{name} is not built yet; leave it out"
+                raise NotImplementedError(msg)

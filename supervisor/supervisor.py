@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from attrs import define, field
 from pykka._envelope import Envelope
 
-from ..actors.runtime.actor import LoopActor
+from ..actors.runtime.actor import LoopActor, where_it_broke
 from ..actors.runtime.channel import Channel
 from ..messages.commands import (
     ActorCrashed,
@@ -33,6 +34,7 @@ from ..messages.commands import (
 )
 from ..messages.errors import (
     APIError,
+    ConfigurationError,
     MidStreamError,
     NoDeploymentsAvailable,
     NotFoundError,
@@ -89,7 +91,7 @@ if TYPE_CHECKING:
     from ..messages.fallbacks import FallbackTarget
     from .rules import SupervisorRules
 
-__all__ = ["Nursery", "Supervisor"]
+__all__ = ["Estate", "Nursery", "Supervisor"]
 
 NO_FALLBACKS = FallbackRules()
 
@@ -102,6 +104,17 @@ class Nursery(Protocol):
 
     def restart(self, role: str, name: str) -> None:
         """Start the actor again from the journal."""
+
+    def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:
+        """Start the next incarnation of the Supervisor at once, with the open requests of this one."""
+
+
+@define(eq=False)
+class Estate:
+    """What one incarnation of the Supervisor leaves to the next."""
+
+    open: dict[str, OpenRequest] = field(factory=dict)
+    budget: RetryBudget = field(factory=RetryBudget)
 
 
 class Supervisor(LoopActor):
@@ -117,6 +130,7 @@ class Supervisor(LoopActor):
         rules: SupervisorRules,
         rng: random.Random,
         nursery: Nursery,
+        estate: Estate | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._journal = journal
@@ -126,8 +140,9 @@ class Supervisor(LoopActor):
         self._rules = rules
         self._rng = rng
         self._nursery = nursery
-        self._budget = RetryBudget()
-        self._open: dict[str, OpenRequest] = {}
+        estate = estate or Estate()
+        self._open = estate.open
+        self._budget = estate.budget
         self._closed = False
 
     def __repr__(self) -> str:
@@ -269,6 +284,9 @@ class Supervisor(LoopActor):
         if entry is None or entry.call_id != message.call_id:
             return
         now = self.clock.now()
+        if message.problem is not None:  # the strategy is broken: no other group would know better
+            self._fail(entry, ConfigurationError(message.problem), now)
+            return
         if entry.failed is None:
             self._leave_group(entry, self._nobody(entry, message, now), now)
             return
@@ -564,11 +582,6 @@ class Supervisor(LoopActor):
             if entry.state.group == message.name and entry.in_the_group:
                 self._assign(entry, repeat=entry.failed is not None)
 
-    def adopt(self, orphans: dict[str, OpenRequest], budget: RetryBudget) -> None:
-        """Take over the open requests of an incarnation that crashed."""
-        self._open = orphans
-        self._budget = budget
-
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Fail the request that was being handled; the others live on in the next incarnation."""
         culprit = self._open.pop(getattr(message, "request_id", ""), None)
@@ -580,12 +593,8 @@ class Supervisor(LoopActor):
                 culprit.reply.fail(failure)
             elif culprit.channel is not None:
                 culprit.channel.close(failure)
-        self._nursery.crashed(ActorCrashed("supervisor", "supervisor", type(error).__name__, message))
-
-    @property
-    def orphans(self) -> tuple[dict[str, OpenRequest], RetryBudget]:
-        """What the next incarnation must take over."""
-        return self._open, self._budget
+        crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
+        self._nursery.replace_supervisor(crash, Estate(self._open, self._budget))
 
     def undelivered(self, message: Any) -> None:
         """Mail for a dead incarnation goes to the next one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
 from ..actors.deployment.state import DeploymentState
 from ..actors.model_group.actor import ModelGroup
+from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
 from ..messages.commands import ActorCrashed, RemoveMember, Shutdown
@@ -20,7 +21,7 @@ from ..messages.events import (
 )
 from .compile_rules import limits_of, supervisor_rules
 from .directory import Directory
-from .supervisor import Supervisor
+from .supervisor import Estate, Supervisor
 
 if TYPE_CHECKING:
     import random
@@ -55,10 +56,12 @@ class Wiring:
         self.journal = journal
         self.deployments = {deployment.id: deployment for deployment in deployments}
         self.directory = Directory(deployments, settings.model_group_alias)
+        settings.check_groups(self.directory.__contains__, self.directory.names())
+        make_strategy(settings.routing_strategy, settings.routing_strategy_args)  # wrong ones fail here
         self.switchboard = Switchboard()
         self.system = ActorSystem(dispatcher)
         self.failed: dict[str, str] = {}
-        self._rules = supervisor_rules(settings)
+        self.rules = supervisor_rules(settings)
         self._dispatcher = dispatcher
         self._rng = rng
         self._ledger = RestartLedger()
@@ -83,7 +86,7 @@ class Wiring:
 
     # -- starting actors
 
-    def _start_supervisor(self) -> Any:
+    def _start_supervisor(self, estate: Estate | None = None) -> Any:
         return self.system.start(
             Supervisor,
             self._dispatcher,
@@ -91,9 +94,10 @@ class Wiring:
             self.switchboard,
             self.directory,
             self.deployments,
-            self._rules,
+            self.rules,
             self._rng,
             self,
+            estate,
         )
 
     def _start_group(self, group: str) -> None:
@@ -126,13 +130,11 @@ class Wiring:
     # -- the nursery: who comes back after a crash
 
     def crashed(self, crash: ActorCrashed) -> float | None:
-        """See `Nursery.crashed`; the Supervisor itself comes back at once, with its open requests."""
+        """See `Nursery.crashed`."""
         now = self._dispatcher.clock.now()
         seconds = self._ledger.crashed(crash.role, crash.name, now)
         log.error("%s %s crashed (%s)", crash.role, crash.name, crash.error)
-        if crash.role == "supervisor":
-            self._replace_supervisor(seconds is None)
-        elif seconds is None:
+        if seconds is None:
             self._retire(crash)
         return seconds
 
@@ -157,14 +159,12 @@ class Wiring:
         self._record(DeploymentRestarted(name, "crashed", restarts))
         self._start_deployment(self.deployments[name])
 
-    def _replace_supervisor(self, too_often: bool) -> None:
-        old = self.switchboard.supervisor._actor_weakref()  # noqa: SLF001  (pykka has no other way)
+    def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:
+        """See `Nursery.replace_supervisor`."""
+        too_often = self.crashed(crash) is None
         self.system.forget_dead()
-        self.switchboard.supervisor = self._start_supervisor()
-        heir = self.switchboard.supervisor._actor_weakref()  # noqa: SLF001
-        heir.adopt(*old.orphans)
+        self.switchboard.supervisor = self._start_supervisor(estate)
         if too_often:
-            self.failed["supervisor/supervisor"] = "crashed too often"
             self.switchboard.supervisor.tell(Shutdown())
 
     # -- the end
@@ -173,3 +173,8 @@ class Wiring:
         """Record the end, keep what is known, and stop every actor. In the dispatcher's thread."""
         self._record(RouterStopped())
         self.system.stop_all()
+
+    def abandon(self) -> None:
+        """Record the end; the loop that ran the actors is gone already."""
+        self._record(RouterStopped())
+        self.system.unregister_all()

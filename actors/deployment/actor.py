@@ -33,6 +33,7 @@ from ...messages.events import (
 )
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
 from ..providers.ports import ProviderCall
+from ..runtime.actor import where_it_broke
 from ..runtime.sourced import SourcedActor
 from .cooldown import Failure
 from .pricing import price_of
@@ -360,7 +361,7 @@ class DeploymentActor(SourcedActor):
             if running.timer is not None:
                 running.timer.cancel()
         self._running.clear()
-        crashed = ActorCrashed("deployment", self.deployment.id, f"{type(error).__name__}", message)
+        crashed = ActorCrashed("deployment", self.deployment.id, where_it_broke(error), message)
         self.send(self._switchboard.supervisor, crashed)
 
     def undelivered(self, message: Any) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .dispatcher import Dispatcher
 
-__all__ = ["MAX_MAILBOX", "Inbox", "LoopActor", "MailboxFullError"]
+__all__ = ["MAX_MAILBOX", "Inbox", "LoopActor", "MailboxFullError", "where_it_broke"]
 
 MAX_MAILBOX = 1_000_000
 """Messages an actor may have waiting. The router bounds its open requests long before."""
@@ -183,3 +183,15 @@ class LoopActor(pykka.Actor):
             return False
         ref.actor_inbox.put(Envelope(message))
         return True
+
+
+def where_it_broke(error: BaseException) -> str:
+    """`KeyError at state.py:214 in _close`: the place, and not the text, which may quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    code = trace.tb_frame.f_code
+    file = code.co_filename.rpartition("/")[2]
+    return f"{type(error).__name__} at {file}:{trace.tb_lineno} in {code.co_name}"

@@ -147,6 +147,10 @@ class EventLoopDispatcher:
         """Whether the calling thread is the one the actors run in."""
         return threading.get_ident() == self._thread_id
 
+    def runs_here(self) -> bool:
+        """Whether the calling thread is inside the running loop, so that blocking it would hang."""
+        return self._loop is not None and self.in_thread() and self._loop.is_running()
+
     def schedule(self, runnable: Runnable) -> None:
         runnable.scheduled = True
         self._ready.append(runnable)
@@ -207,8 +211,12 @@ class EventLoopDispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._tasks.difference_update(tasks)
 
+    def release(self) -> None:
+        """Let go of what still waits for a turn: nothing runs any more."""
+        self._ready.clear()
+
     def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
-        if self.in_thread() and self._loop is not None and self._loop.is_running():
+        if self.runs_here():
             msg = "a blocking get() on the router's own event loop would deadlock: await it instead"
             raise RuntimeError(msg)
         future.wait_in_thread(timeout)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 if TYPE_CHECKING:
     from .actor import LoopActor
     from .dispatcher import Dispatcher
@@ -66,4 +68,11 @@ class ActorSystem:
         for ref in self._refs.values():
             ref.stop(block=False)
         self.dispatcher.run_now()
+        self._refs.clear()
+
+    def unregister_all(self) -> None:
+        """Take every actor off pykka's list, when nothing is left that could run them."""
+        for ref in self._refs.values():
+            pykka.ActorRegistry.unregister(ref)
+            ref.actor_stopped.set()
         self._refs.clear()

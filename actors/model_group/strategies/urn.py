@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from .chance import in_random_order
 from .weight_tree import WeightTree
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ __all__ = ["MAX_REDRAWS", "Urn"]
 
 MAX_REDRAWS = 16
 """Draws that may be refused before one pass over the urn finds out who is admitted at all."""
+
+_NO_WEIGHTS = WeightTree()
+"""Weighs everything 0, and stays so: only zeros are ever set in it."""
 
 
 @define(eq=False)
@@ -95,55 +97,27 @@ class Urn:
         The distribution is that of drawing without replacement. A candidate of weight 0 is drawn
         only when no other is left: a weight is never a limit. Positions refused join `gone`.
         """
-        drawn = self._by_weight(gone, admits, rng) or self._evenly(gone, admits, rng)
-        return drawn or self._among_all(gone, admits, rng)
-
-    def _by_weight(
-        self, gone: list[int], admits: Callable[[Candidate], bool], rng: random.Random
-    ) -> tuple[int, float] | None:
-        tree = self.weights
-        if tree is None:
-            return None
-        taken = [(position, tree[position]) for position in gone]
-        for position, _ in taken:
+        tree = self.weights or _NO_WEIGHTS
+        hidden = [(position, tree[position]) for position in gone]
+        for position in gone:
             tree[position] = 0
         try:
             for _ in range(MAX_REDRAWS):
-                if not tree.total > 0:
+                left = len(self.items) - len(gone)
+                if not left:
                     return None
                 draw = rng.random()
-                position = tree.find(draw * tree.total)
+                total = tree.total
+                position = tree.find(draw * total) if total > 0 else _beside(gone, int(draw * left))
                 if admits(self.items[position]):
                     return position, draw
                 gone.append(position)
-                taken.append((position, tree[position]))
+                hidden.append((position, tree[position]))
                 tree[position] = 0
         finally:
-            for position, weight in taken:
+            for position, weight in hidden:
                 tree[position] = weight
-        return None
-
-    def _evenly(
-        self, gone: list[int], admits: Callable[[Candidate], bool], rng: random.Random
-    ) -> tuple[int, float] | None:
-        if self.weights is not None and not self._weighted_are_gone(gone):
-            return None
-        asked = set(gone)
-        tries = MAX_REDRAWS + len(asked)
-        for position, draw in in_random_order(len(self.items), rng):
-            if not tries:
-                break
-            tries -= 1
-            if position in asked:
-                continue
-            if admits(self.items[position]):
-                return position, draw
-            gone.append(position)
-        return None
-
-    def _weighted_are_gone(self, gone: list[int]) -> bool:
-        basis = next(basis for basis in self._bases if basis.set_by)
-        return sum(1 for position in gone if basis.tree[position]) == basis.tree.positive
+        return self._among_all(gone, admits, rng)
 
     def _among_all(
         self, gone: list[int], admits: Callable[[Candidate], bool], rng: random.Random
@@ -157,9 +131,19 @@ class Urn:
         ]
         if not left:
             return None
-        tree = self.weights
-        sums = list(accumulate(tree[position] for position in left)) if tree is not None else []
+        tree = self.weights or _NO_WEIGHTS
+        heavy = [position for position in left if tree[position]]
         draw = rng.random()
-        if not sums or not sums[-1] > 0:
+        if not heavy:
             return left[int(draw * len(left))], draw
-        return left[min(bisect_right(sums, draw * sums[-1]), len(left) - 1)], draw
+        sums = list(accumulate(tree[position] for position in heavy))
+        return heavy[min(bisect_right(sums, draw * sums[-1]), len(heavy) - 1)], draw
+
+
+def _beside(gone: list[int], rank: int) -> int:
+    """The position that is number `rank` among those not in `gone`."""
+    for position in sorted(gone):
+        if position > rank:
+            break
+        rank += 1
+    return rank

@@ -1,0 +1,310 @@
+"""The ModelGroup actor: chooses a deployment for each call, and lets calls wait for one.
+
+It owns no state that is worth a journal: its roster mirrors what the deployments say, and after a
+restart they say it again.
+
+Who may go first: a slot that comes free is offered to the waiting room before anybody new. Of those
+that wait, the first `LOOK_AHEAD` are tried, so a call that fits nowhere (its tokens, its one
+deployment) holds up none behind it. What they cannot use, a new call may have; one that could wait
+only if all who wait have been tried, and one that cannot wait (a retry, `on_exhausted="fail"`) always.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from pykka._envelope import Envelope
+
+from ...messages.commands import (
+    ActorCrashed,
+    AddMember,
+    Assign,
+    Assigned,
+    CallRefused,
+    Inspect,
+    Queued,
+    ReleaseDue,
+    RemoveMember,
+    StartCall,
+    StatusChanged,
+    Unassigned,
+    Withdraw,
+)
+from ...messages.errors import ConfigurationError
+from ..runtime.actor import LoopActor, where_it_broke
+from .left_out import MIN_WAIT_SECONDS
+from .roster import NonePicked, Picked, Roster
+from .strategies import make_strategy
+from .waiting_room import WaitingRoom
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ...messages.settings import RouterSettings
+    from ..runtime.clock import Timer
+    from ..runtime.dispatcher import Dispatcher
+    from ..runtime.switchboard import Switchboard
+    from .strategies.base import Candidate
+    from .waiting_room import Waiting
+
+__all__ = ["LOOK_AHEAD", "ModelGroup"]
+
+LOOK_AHEAD = 32
+"""Waiting calls that are tried and fit nowhere before those behind them have to wait, too."""
+
+
+class ModelGroup(LoopActor):
+    """Deployments that can stand in for each other, and the calls that wait for one of them."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        name: str,
+        switchboard: Switchboard,
+        settings: RouterSettings,
+        rng: random.Random,
+    ) -> None:
+        super().__init__(dispatcher)
+        self.name = name
+        self._switchboard = switchboard
+        self._rng = rng
+        strategy = make_strategy(settings.routing_strategy, settings.routing_strategy_args)
+        self._roster = Roster(name, strategy, make_strategy)
+        self._room = WaitingRoom(settings.max_queue)
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    def describe(self) -> str:
+        """One line: `<ModelGroup gpt-4 · 3 of 4 eligible · 2 waiting>`."""
+        roster = self._roster
+        eligible = f"{roster.eligible} of {len(roster)} eligible"
+        return f"<ModelGroup {self.name} · {eligible} · {len(self._room)} waiting>"
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        return {
+            Assign: self._assign,
+            StatusChanged: self._status_changed,
+            CallRefused: self._call_refused,
+            Withdraw: self._withdraw,
+            AddMember: self._add_member,
+            RemoveMember: self._remove_member,
+            ReleaseDue: self._release_due,
+            Inspect: self._inspect,
+        }
+
+    # -- calls
+
+    def _assign(self, assign: Assign) -> None:
+        now = self.clock.now()
+        if self._room:
+            self._serve(now)
+            if assign.wait and len(self._room) > LOOK_AHEAD:
+                self._wait(assign, NonePicked(earliest=self._roster.next_release()), now)
+                return
+        none = self._place(assign, now)
+        if none is not None:
+            self._refuse_or_wait(assign, none, now)
+
+    def _call_refused(self, message: CallRefused) -> None:
+        """The deployment knows better. Choose again without it; it has cost the request nothing."""
+        now = self.clock.now()
+        self._roster.apply(message.status, now)
+        refused = message.assign
+        assign = evolve(refused, left_out=(*refused.left_out, message.left_out))
+        none = self._place(assign, now)
+        if none is not None:
+            self._refuse_or_wait(assign, none, now)
+        if self._room:
+            self._serve(now)
+
+    def _withdraw(self, message: Withdraw) -> None:
+        if self._room.withdraw(message.call_id):
+            self._serve(self.clock.now())
+
+    def _place(self, assign: Assign, now: float) -> NonePicked | None:
+        """Send the call to a deployment; why not, when there is none (or tell of a broken strategy)."""
+        roster = self._roster
+        call = assign.call
+        while True:
+            try:
+                picked = roster.pick(assign, now, self._rng)
+            except ConfigurationError as error:
+                self._tell(Unassigned(call.request_id, call.call_id, self.name, problem=str(error)))
+                return None
+            if type(picked) is not Picked:
+                return picked  # type: ignore[return-value]  # pick gives one or the other
+            candidate = picked.candidate
+            if self.send(candidate.mirror.ref, StartCall(assign)):
+                roster.started(candidate, call.demand, now)
+                self._tell(Assigned(call.request_id, call.call_id, picked.decision))
+                return None
+            roster.unreachable(candidate)
+
+    def _refuse_or_wait(self, assign: Assign, none: NonePicked, now: float) -> None:
+        if assign.wait and none.can_end_before(assign.call.deadline):
+            self._wait(assign, none, now)
+        else:
+            self._refuse(assign, none)
+
+    def _wait(self, assign: Assign, none: NonePicked, now: float) -> None:
+        not_before = 0.0
+        if assign.left_out:  # those who refused may do later, but not at this very moment
+            assign = evolve(assign, left_out=())
+            not_before = now + MIN_WAIT_SECONDS
+        if not self._room.join(assign, not_before):
+            self._refuse(assign, none, full=True)
+            return
+        call = assign.call
+        self._tell(Queued(call.request_id, call.call_id, self.name, none.earliest, none.left_out))
+        if len(self._room) == 1:
+            self._wake_at(none.earliest, now)
+
+    def _refuse(self, assign: Assign, none: NonePicked, *, full: bool = False) -> None:
+        call = assign.call
+        self._tell(
+            Unassigned(
+                call.request_id,
+                call.call_id,
+                self.name,
+                none.left_out,
+                none.more,
+                none.repeatable,
+                none.earliest,
+                full,
+            )
+        )
+
+    # -- calls that wait
+
+    def _serve(self, now: float) -> None:
+        """Place those that wait, in their order, as long as there is somebody to take them."""
+        room, roster = self._room, self._roster
+        roster.release_due(now)
+        passed: list[Waiting] = []
+        wake: float | None = None
+        while roster.eligible and len(passed) < LOOK_AHEAD:
+            waiting = room.pop()
+            if waiting is None:
+                break
+            hope = self._try(waiting, now)
+            if hope is not None:
+                passed.append(waiting)
+                wake = _earlier(wake, hope.earliest)
+        for waiting in passed:
+            room.put_back(waiting)
+        self._wake_at(_earlier(wake, roster.next_release()), now)
+
+    def _try(self, waiting: Waiting, now: float) -> NonePicked | None:
+        """Place one call, or give it up; if it has to go on waiting, what it hopes for."""
+        assign = waiting.assign
+        if assign.call.deadline <= now:  # the Supervisor has its own timer for that
+            return None
+        if now < waiting.not_before:
+            return NonePicked(earliest=waiting.not_before)
+        none = self._place(assign, now)
+        if none is not None and not none.can_end_before(assign.call.deadline):
+            self._refuse(assign, none)
+            return None
+        return none
+
+    def _wake_at(self, at: float | None, now: float) -> None:
+        """One timer, for the next moment at which a waiting call may be placed."""
+        if not self._room:
+            at = None
+        timer = self._timer
+        if timer is not None:
+            if at == self._timer_at:
+                return
+            timer.cancel()
+            self._timer = None
+        if at is not None:
+            self._timer_at = at
+            self._timer = self.clock.call_later(max(MIN_WAIT_SECONDS, at - now), self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        """A message to myself, handled before anything else happens."""
+        self._timer = None
+        self.actor_inbox.put(Envelope(ReleaseDue()))
+        self.dispatcher.run_now()
+
+    def _release_due(self, _message: ReleaseDue) -> None:
+        self._serve(self.clock.now())
+
+    # -- members
+
+    def _status_changed(self, message: StatusChanged) -> None:
+        now = self.clock.now()
+        self._roster.apply(message.status, now)
+        if self._room:
+            self._serve(now)
+
+    def _add_member(self, message: AddMember) -> None:
+        now = self.clock.now()
+        self._roster.add(message.deployment, message.status, message.ref, now)
+        if self._room:
+            self._serve(now)
+
+    def _remove_member(self, message: RemoveMember) -> None:
+        self._roster.remove(message.deployment_id)
+        if self._room:
+            self._serve(self.clock.now())
+
+    # -- telling
+
+    def _tell(self, message: Assigned | Unassigned | Queued | ActorCrashed) -> None:
+        self.send(self._switchboard.supervisor, message)
+
+    def _inspect(self, _message: Inspect) -> dict[str, Any]:
+        """The mirror as plain values, for `health()` and tests."""
+        now = self.clock.now()
+        roster = self._roster
+        return {
+            "line": self.describe(),
+            "group": self.name,
+            "eligible": roster.eligible,
+            "members": len(roster),
+            "waiting": len(self._room),
+            "left_out_by_reason": roster.left_out_by_reason(),
+            "lines": [self._line(candidate, now) for candidate in roster],
+        }
+
+    def _line(self, candidate: Candidate, now: float) -> str:
+        """`azure-eu · cooling_down 4.2s · 3 open`, as the group sees it."""
+        left_out = self._roster.why_left_out(candidate.id)
+        state = "eligible"
+        if left_out is not None:
+            until = left_out.until
+            state = left_out.reason if until is None else f"{left_out.reason} {max(0.0, until - now):.1f}s"
+        return f"{candidate.id} · {state} · {candidate.open} open"
+
+    # -- the end
+
+    def on_stop(self) -> None:
+        self._cancel_timer()
+
+    def on_crash(self, error: BaseException, message: Any) -> None:
+        """Call for the Supervisor, which asks again for all that was the group's turn."""
+        self._cancel_timer()
+        self.undelivered(message)
+        self._tell(ActorCrashed("group", self.name, where_it_broke(error), message))
+
+    def undelivered(self, message: Any) -> None:
+        """A refused call is with nobody now: unlike one that waits, the Supervisor must hear of it."""
+        if isinstance(message, CallRefused):
+            self._refuse(message.assign, NonePicked((message.left_out,), earliest=message.left_out.until))
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)

@@ -1,0 +1,353 @@
+"""Who could take a call: the group's mirror of its deployments. Pure.
+
+The deployments own their state; the roster believes what they last said, and counts on top of it
+what it has sent since. It may err only towards asking: a deployment that is asked too soon refuses,
+and its refusal corrects the mirror.
+
+Eligible candidates are in the strategy's index, the others in the left-out table. Each message
+moves one candidate; a pick walks the index and looks at nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from attrs import evolve
+
+from ...messages.outcomes import Decision, LeftOut
+from .left_out import LeftOutTable
+from .mirror import Mirror, believe, count_start, presume_released
+from .screen import Screen, reservation
+from .strategies.base import Candidate, Query
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from ...messages.commands import Assign, DeploymentStatus
+    from ...messages.outcomes import Demand
+    from ...messages.settings import Deployment
+    from .strategies.base import Pick, Strategy
+
+__all__ = ["MAX_OTHER_STRATEGIES", "NonePicked", "Picked", "Roster"]
+
+MAX_OTHER_STRATEGIES = 8
+"""Strategies that single requests named whose indexes are kept; the oldest makes room for a ninth."""
+
+_ONLY = "by-id"
+"""What decided when the caller named the deployment."""
+
+
+class Picked(NamedTuple):
+    """This one; nothing has been counted yet."""
+
+    candidate: Candidate
+    decision: Decision
+
+
+class NonePicked(NamedTuple):
+    """Nobody, and why.
+
+    Attributes:
+        left_out: `MAX_LEFT_OUT` of them at most.
+        more: how many more there were, by reason.
+        repeatable: one that failed in this request would do right now.
+        earliest: the first known release among all left out.
+        unknown: whether one may be free at a time that nobody knows.
+        hopeless: there are deployments, and none will ever do for this request.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    more: dict[str, int] = {}  # noqa: RUF012  (never written)
+    repeatable: bool = False
+    earliest: float | None = None
+    unknown: bool = False
+    hopeless: bool = False
+
+    def can_end_before(self, deadline: float) -> bool:
+        """Whether waiting until then makes sense."""
+        if self.hopeless:
+            return False
+        return self.unknown or self.earliest is None or self.earliest < deadline
+
+
+class Roster:
+    """Candidates by id, and the indexes over those that are eligible.
+
+    Args:
+        group: the group's name, for the decision record.
+        strategy: chooses where the request names no other.
+        make: builds a strategy that a request named; it may raise ConfigurationError.
+    """
+
+    def __init__(self, group: str, strategy: Strategy, make: Callable[[str], Strategy]) -> None:
+        self.group = group
+        self._default = strategy
+        self._make = make
+        self._others: dict[str, Strategy] = {}
+        self._strategies: tuple[Strategy, ...] = (strategy,)
+        self._by_id: dict[str, Candidate] = {}
+        self._table = LeftOutTable()
+        self._with_tpm = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._by_id.values())
+
+    def __getitem__(self, deployment_id: str) -> Candidate:
+        return self._by_id[deployment_id]
+
+    def __contains__(self, deployment_id: str) -> bool:
+        return deployment_id in self._by_id
+
+    @property
+    def eligible(self) -> int:
+        """How many are in the index."""
+        return len(self._by_id) - len(self._table)
+
+    def is_eligible(self, deployment_id: str) -> bool:
+        return deployment_id in self._by_id and deployment_id not in self._table
+
+    def why_left_out(self, deployment_id: str) -> LeftOut | None:
+        """None when it is eligible, or not known at all."""
+        return self._table.get(deployment_id)
+
+    def left_out_by_reason(self) -> dict[str, int]:
+        return self._table.by_reason()
+
+    def next_release(self) -> float | None:
+        """When the first of those left out is known to be released."""
+        return self._table.next_release()
+
+    # -- who is there
+
+    def add(self, deployment: Deployment, status: DeploymentStatus, ref: Any, now: float) -> None:
+        """A deployment joins, or joins again. A new `ref` is a new life: nothing is on its way to it."""
+        former = self._by_id.get(deployment.id)
+        mirror = Mirror(ref, status.seen)
+        if former is not None:
+            self.remove(deployment.id)
+            if former.mirror.ref is ref:
+                mirror = former.mirror
+        candidate = Candidate(deployment, status, mirror=mirror)
+        self._by_id[deployment.id] = candidate
+        self._with_tpm += deployment.tpm is not None
+        item = believe(candidate, status, now)
+        if item is None:
+            self._admit(candidate, now)
+        else:
+            self._table.put(item)
+
+    def remove(self, deployment_id: str) -> None:
+        """A deployment leaves. An unknown one is no error."""
+        candidate = self._by_id.pop(deployment_id, None)
+        if candidate is None:
+            return
+        self._with_tpm -= candidate.deployment.tpm is not None
+        if self._table.drop(deployment_id) is None:
+            self._expel(candidate)
+
+    # -- what is heard of them
+
+    def apply(self, status: DeploymentStatus, now: float) -> None:
+        """Believe a deployment's word. One that left in the meantime is no error."""
+        candidate = self._by_id.get(status.deployment_id)
+        if candidate is None:
+            return
+        item = believe(candidate, status, now)
+        was_out = candidate.id in self._table
+        if item is not None:
+            self._table.put(item)
+            if not was_out:
+                self._expel(candidate)
+        elif was_out:
+            self._table.drop(candidate.id)
+            self._admit(candidate, now)
+        else:
+            for strategy in self._strategies:
+                strategy.update(candidate, now)
+
+    def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
+        """A call was sent to the candidate: it counts before the deployment has heard of it."""
+        tokens = reservation(demand, candidate.status)
+        item = count_start(candidate, tokens)
+        strategies = self._strategies
+        for strategy in strategies:
+            strategy.started(candidate, tokens, now)
+        if item is None:
+            for strategy in strategies:
+                strategy.update(candidate, now)
+        else:
+            self._table.put(item)
+            self._expel(candidate)
+
+    def unreachable(self, candidate: Candidate) -> None:
+        """Its actor is dead; it is left out until it joins again."""
+        if candidate.id not in self._table:
+            self._expel(candidate)
+        self._table.put(LeftOut(candidate.id, "unhealthy"))
+
+    def release_due(self, now: float) -> None:
+        """Take back, as presumed available, those whose time has come; they may say no."""
+        while (item := self._table.pop_due(now)) is not None:
+            candidate = self._by_id[item.deployment_id]
+            still_out = presume_released(candidate, item)
+            if still_out is not None:
+                self._table.put(still_out)
+            else:
+                self._admit(candidate, now)
+
+    def _admit(self, candidate: Candidate, now: float) -> None:
+        for strategy in self._strategies:
+            strategy.add(candidate, now)
+
+    def _expel(self, candidate: Candidate) -> None:
+        for strategy in self._strategies:
+            strategy.remove(candidate)
+
+    # -- choosing
+
+    def pick(self, assign: Assign, now: float, rng: random.Random) -> Picked | NonePicked:
+        """Choose for one request: those that have not failed in it, then, if it may repeat, the others.
+
+        Raises:
+            ConfigurationError: the request names an unknown strategy, or a user's own one misbehaved.
+        """
+        self.release_due(now)
+        if assign.only is not None:
+            return self._pick_only(assign, assign.only, now)
+        strategy = self._strategy(assign.strategy, now)
+        call = assign.call
+        if not self._needs_screen(assign):
+            if self.eligible:
+                pick = strategy.pick(Query(call.request, call.demand, now, _everyone), rng)
+                if pick is not None:
+                    return Picked(pick.candidate, self._decision(strategy.name, pick))
+            return self._nobody(None, None)
+        screen = Screen(assign, now, sizes_matter=self._with_tpm > 0)
+        pick = self._walk(strategy, screen, assign, now, rng)
+        if pick is None:
+            return self._nobody(assign, screen)
+        screen.note_barred(self.is_eligible)
+        return Picked(pick.candidate, self._screened_decision(strategy.name, pick, screen))
+
+    def _needs_screen(self, assign: Assign) -> bool:
+        return bool(
+            assign.exclude
+            or assign.never
+            or assign.left_out
+            or self._with_tpm
+            or assign.call.request.max_parallel_requests is not None
+        )
+
+    def _walk(
+        self, strategy: Strategy, screen: Screen, assign: Assign, now: float, rng: random.Random
+    ) -> Pick | None:
+        if not self.eligible:
+            return None
+        query = Query(assign.call.request, assign.call.demand, now, screen.admits)
+        pick = strategy.pick(query, rng)
+        if pick is None and assign.repeat and assign.exclude:
+            screen.allow_excluded()
+            pick = strategy.pick(query, rng)
+        return pick
+
+    def _pick_only(self, assign: Assign, deployment_id: str, now: float) -> Picked | NonePicked:
+        """The caller named the deployment: it is this one or none, and no limit is skipped."""
+        candidate = self._by_id.get(deployment_id)
+        if candidate is None:
+            return NonePicked((LeftOut(deployment_id, "removed"),), unknown=True)
+        screen = Screen(assign, now, sizes_matter=True)
+        left_out = self._table.get(deployment_id)
+        if left_out is not None:
+            hopeless = deployment_id in assign.never
+            until = left_out.until
+            return NonePicked((left_out,), earliest=until, unknown=until is None, hopeless=hopeless)
+        repeatable = deployment_id in assign.exclude - assign.never and screen.only_failed(candidate)
+        if assign.repeat:
+            screen.allow_excluded()
+        if screen.admits(candidate):
+            return Picked(candidate, Decision(self.group, _ONLY, deployment_id, 1))
+        screen.note_barred(deployment_id.__eq__)
+        return NonePicked(
+            tuple(screen.named),
+            {},
+            repeatable and not assign.repeat,
+            screen.earliest,
+            screen.unknown,
+            screen.unfit > 0,
+        )
+
+    def _strategy(self, name: str | None, now: float) -> Strategy:
+        if name is None or name == self._default.name:
+            return self._default
+        strategy = self._others.get(name)
+        if strategy is None:
+            strategy = self._make(name)
+            if len(self._others) >= MAX_OTHER_STRATEGIES:
+                del self._others[next(iter(self._others))]
+            self._others[name] = strategy
+            self._strategies = (self._default, *self._others.values())
+            for candidate in self._by_id.values():
+                if candidate.id not in self._table:
+                    strategy.add(candidate, now)
+        return strategy
+
+    # -- explaining
+
+    def _decision(self, strategy: str, pick: Pick) -> Decision:
+        eligible = self.eligible
+        candidate, score, draw, considered = pick
+        named, more = self._table.summary() if self._table else _NOBODY
+        return Decision(self.group, strategy, candidate.id, eligible, score, draw, considered, named, more)
+
+    def _screened_decision(self, strategy: str, pick: Pick, screen: Screen) -> Decision:
+        decision = self._decision(strategy, pick)
+        if not screen.named:
+            return decision
+        left_out, more = self._with_screened(screen)
+        ruled_out = len(screen.named) + sum(screen.more.values())
+        return evolve(
+            decision, eligible=decision.eligible - ruled_out, left_out=left_out, left_out_by_reason=more
+        )
+
+    def _with_screened(self, screen: Screen) -> tuple[tuple[LeftOut, ...], dict[str, int]]:
+        left_out, more = self._table.summary_after(tuple(screen.named))
+        if screen.more:
+            reasons = {*more, *screen.more}
+            more = {reason: more.get(reason, 0) + screen.more.get(reason, 0) for reason in sorted(reasons)}
+        return left_out, more
+
+    def _nobody(self, assign: Assign | None, screen: Screen | None) -> NonePicked:
+        table = self._table
+        if assign is None or screen is None:
+            named, more = table.summary()
+            unknown = table.unknown > 0 or not self._by_id
+            return NonePicked(named, more, earliest=table.next_release(), unknown=unknown)
+        screen.note_barred(self.is_eligible)
+        never_out = [item for name in assign.never if (item := table.get(name)) is not None]
+        releases = (table.next_release(assign.never), screen.earliest)
+        named, more = self._with_screened(screen)
+        return NonePicked(
+            named,
+            more,
+            not assign.repeat and self._repeatable(assign, screen),
+            min((at for at in releases if at is not None), default=None),
+            screen.unknown or not self._by_id or table.unknown > sum(i.until is None for i in never_out),
+            bool(self._by_id) and screen.unfit + len(never_out) == len(self._by_id),
+        )
+
+    def _repeatable(self, assign: Assign, screen: Screen) -> bool:
+        return any(
+            self.is_eligible(name) and screen.only_failed(self._by_id[name])
+            for name in assign.exclude - assign.never
+        )
+
+
+_NOBODY: tuple[tuple[LeftOut, ...], dict[str, int]] = ((), {})
+
+
+def _everyone(_candidate: Candidate) -> bool:
+    return True

@@ -1,0 +1,134 @@
+"""What one request rules out, on top of what its group leaves out for everybody. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...messages.commands import Assign, DeploymentStatus
+    from ...messages.outcomes import Demand
+    from .strategies.base import Candidate
+
+__all__ = ["Screen", "reservation"]
+
+_FOR_GOOD = frozenset({"failed_in_this_request", "tpm"})
+"""Reasons that, without a release, no waiting will change for this request."""
+
+
+def reservation(demand: Demand, status: DeploymentStatus) -> int:
+    """Tokens the deployment will set aside: the prompt, and the maximum or its learned mean output."""
+    output = demand.output_tokens
+    return demand.input_tokens + (status.mean_output if output is None else output)
+
+
+class Screen:
+    """Says for one request, candidate by candidate, who will do, and remembers who would not.
+
+    Attributes:
+        named: those met that would not do, `MAX_LEFT_OUT` at most.
+        more: how many more of them there were, by reason.
+        earliest: the first known moment at which one of those met may do.
+        unknown: whether one of those met may do, but nobody knows when.
+        unfit: how many met will never do.
+    """
+
+    __slots__ = (
+        "_demand",
+        "_excluded",
+        "_now",
+        "_parallel",
+        "_refused",
+        "_sizes_matter",
+        "earliest",
+        "more",
+        "named",
+        "never",
+        "unfit",
+        "unknown",
+    )
+
+    def __init__(self, assign: Assign, now: float, *, sizes_matter: bool) -> None:
+        self._now = now
+        self._demand = assign.call.demand
+        self._parallel = assign.call.request.max_parallel_requests
+        self._sizes_matter = sizes_matter
+        self._excluded = assign.exclude
+        self.never = assign.never
+        self._refused = {item.deployment_id: item for item in assign.left_out}
+        self._forget()
+
+    def _forget(self) -> None:
+        self.named: list[LeftOut] = []
+        self.more: dict[str, int] = {}
+        self.earliest: float | None = None
+        self.unknown = False
+        self.unfit = 0
+
+    def allow_excluded(self) -> None:
+        """Start over, and let those do that failed in this request."""
+        self._excluded = frozenset()
+        self._forget()
+
+    def admits(self, candidate: Candidate) -> bool:
+        """Whether the candidate will do. Those barred by name are not noted: they are known."""
+        if self._bar(candidate.id) is not None:
+            return False
+        misfit = self._misfit(candidate)
+        if misfit is None:
+            return True
+        self._note(misfit)
+        return False
+
+    def note_barred(self, eligible: Callable[[str], bool]) -> None:
+        """Note those ruled out by name who are eligible otherwise, in the same order in every run."""
+        if not (self.never or self._excluded or self._refused):
+            return
+        for deployment_id in sorted({*self.never, *self._excluded, *self._refused}):
+            item = self._bar(deployment_id)
+            if item is not None and eligible(deployment_id):
+                self._note(item)
+
+    def only_failed(self, candidate: Candidate) -> bool:
+        """Whether nothing stands against the candidate but that it failed in this request."""
+        return candidate.id not in self._refused and self._misfit(candidate) is None
+
+    def _bar(self, deployment_id: str) -> LeftOut | None:
+        if deployment_id in self.never or deployment_id in self._excluded:
+            return LeftOut(deployment_id, "failed_in_this_request")
+        return self._refused.get(deployment_id)
+
+    def _misfit(self, candidate: Candidate) -> LeftOut | None:
+        parallel = self._parallel
+        if parallel is not None and candidate.open >= parallel:
+            return LeftOut(candidate.id, "parallel", None, candidate.open + 1, parallel)
+        if self._sizes_matter and candidate.deployment.tpm is not None:
+            return self._too_large(candidate, candidate.deployment.tpm)
+        return None
+
+    def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
+        """Its own word on its tokens holds until the next of them leave its window; then we ask."""
+        status = candidate.status
+        need = reservation(self._demand, status)
+        if need > tpm:
+            return LeftOut(candidate.id, "tpm", None, need, tpm)
+        until = candidate.mirror.tokens_until
+        if status.tokens_left is None or until is None or self._now >= until:
+            return None
+        left = status.tokens_left - candidate.mirror.tokens_under_way
+        return LeftOut(candidate.id, "tpm", until, need, left) if need > left else None
+
+    def _note(self, item: LeftOut) -> None:
+        if len(self.named) < MAX_LEFT_OUT:
+            self.named.append(item)
+        else:
+            self.more[item.reason] = self.more.get(item.reason, 0) + 1
+        if item.until is not None:
+            self.earliest = item.until if self.earliest is None else min(self.earliest, item.until)
+        elif item.reason in _FOR_GOOD:
+            self.unfit += 1
+        else:
+            self.unknown = True

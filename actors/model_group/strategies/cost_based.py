@@ -1,0 +1,153 @@
+"""`cost-based-routing`: the candidate at which this request costs least. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import Pick
+from .chance import in_random_order
+from .price_index import PriceIndex, tier_from
+from .ranking import Ranking
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
+    from .base import Candidate, Query
+    from .price_index import PriceList, Prices, Tier
+
+__all__ = ["CostBased"]
+
+
+class CostBased:
+    """Lowest price of the request: input tokens × input price + expected output × output price.
+
+    Expected output is the request's maximum, or what the candidate's calls have used on average.
+    Ties are settled at random; candidates of unknown price come last, at random.
+    (Other groups that may stand in, `substitutes`, are not a matter of one group.)
+    """
+
+    name = "cost-based-routing"
+
+    def __init__(self) -> None:
+        self._index = PriceIndex()
+        self._unpriced: Ranking[Candidate] = Ranking()
+
+    def add(self, candidate: Candidate, now: float) -> None:
+        prices = _prices(candidate)
+        if prices is None:
+            self._index.drop(candidate)
+            self._unpriced.put(candidate.id, 0.0, candidate)
+        else:
+            self._unpriced.drop(candidate.id)
+            self._index.put(candidate, prices)
+
+    def remove(self, candidate: Candidate) -> None:
+        self._index.drop(candidate)
+        self._unpriced.drop(candidate.id)
+
+    def update(self, candidate: Candidate, now: float) -> None:
+        self._index.update(candidate)
+
+    def started(self, candidate: Candidate, tokens: int, now: float) -> None:
+        """What a call costs does not depend on how many there were."""
+
+    def pick(self, query: Query, rng: random.Random) -> Pick | None:
+        demand = query.demand
+        output = demand.output_tokens
+        compared = self._index.cheapest(demand.input_tokens, output)
+        if not compared:
+            return self._pick_unpriced(query, rng)
+        compared.sort(key=_cost)
+        cost, prices = compared[0]
+        if len(compared) > 1 and compared[1][0] == cost:
+            return self._walk(query, rng)
+        members = prices.members
+        count = 1 if len(members) == 1 else tier_from(prices, demand.input_tokens, output, 0).end
+        draw = None if count == 1 else rng.random()
+        candidate = members[0 if draw is None else int(draw * count)][2]
+        if query.admits(candidate):
+            return Pick(candidate, cost, draw, _shown(candidate, compared))
+        return self._walk(query, rng, refused=candidate)
+
+    def _walk(self, query: Query, rng: random.Random, refused: Candidate | None = None) -> Pick | None:
+        """The long way, for ties and refusals: tier by tier."""
+        demand = query.demand
+        tiers = self._index.ascending(demand.input_tokens, demand.output_tokens)
+        tier = next(tiers, None)
+        while tier is not None:
+            same, higher = _of_one_cost(tier, tiers)
+            pick = _pick_among(same, query, rng, refused)
+            if pick is not None:
+                return pick
+            tier = higher
+        return self._pick_unpriced(query, rng)
+
+    def _pick_unpriced(self, query: Query, rng: random.Random) -> Pick | None:
+        for place, draw in in_random_order(len(self._unpriced), rng):
+            candidate = self._unpriced[place][2]
+            if query.admits(candidate):
+                return Pick(candidate, None, draw)
+        return None
+
+
+def _prices(candidate: Candidate) -> Prices | None:
+    """Both prices in US dollars a token; None when one is unknown. Embeddings have no output."""
+    deployment = candidate.deployment
+    output = deployment.output_cost_per_token
+    if output is None and deployment.mode == "embedding":
+        output = 0.0
+    if deployment.input_cost_per_token is None or output is None:
+        return None
+    return deployment.input_cost_per_token, output
+
+
+def _of_one_cost(tier: Tier, tiers: Iterator[Tier]) -> tuple[list[Tier], Tier | None]:
+    """The tiers that cost as much as this one, and the next that costs more."""
+    same = [tier]
+    for following in tiers:
+        if following.cost > tier.cost:
+            return same, following
+        same.append(following)
+    return same, None
+
+
+def _pick_among(
+    same: list[Tier], query: Query, rng: random.Random, refused: Candidate | None
+) -> Pick | None:
+    """An admitted candidate of these tiers, which all cost the same."""
+    count = sum(tier.end - tier.start for tier in same)
+    cost = same[0].cost
+    for place, draw in in_random_order(count, rng):
+        candidate = _member(same, place)
+        if candidate is not refused and query.admits(candidate):
+            if count == 1:
+                return Pick(candidate, cost, draw, ((candidate.id, cost),))
+            other = _member(same, 0 if place else 1)
+            return Pick(candidate, cost, draw, ((candidate.id, cost), (other.id, cost)))
+    return None
+
+
+def _member(tiers: list[Tier], place: int) -> Candidate:
+    """Number `place` of the candidates in these tiers."""
+    for tier in tiers:
+        size = tier.end - tier.start
+        if place < size:
+            return tier.prices.members[tier.start + place][2]
+        place -= size
+    raise IndexError(place)
+
+
+def _cost(compared: tuple[float, PriceList]) -> float:
+    return compared[0]
+
+
+def _shown(
+    candidate: Candidate, compared: list[tuple[float, PriceList]]
+) -> tuple[tuple[str, float], ...]:
+    """The pick, beside the next price list that came up."""
+    picked = (candidate.id, compared[0][0])
+    if len(compared) == 1:
+        return (picked,)
+    cost, prices = compared[1]
+    return picked, (prices.members[0][2].id, cost)

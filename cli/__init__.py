@@ -1,0 +1,1 @@
+"""The command line: `python -m turnout {ask,demo,upstream}`. Floor 4."""

@@ -1,0 +1,228 @@
+"""Router, the face of the library: a thin shell around the actors."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+from pykka._envelope import Envelope
+
+from ..actors.journal.store import open_journal
+from ..actors.providers.caller import RoutingCaller
+from ..actors.runtime.chance import Ids, make_rng
+from ..actors.runtime.clock import LoopClock, ManualClock
+from ..actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
+from ..messages.commands import Cancel, Dispatch, Inspect
+from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedError
+from ..messages.requests import CompletionRequest, Request
+from ..messages.settings import RouterSettings, parse_model_list
+from .compile_rules import own_fallbacks
+from .lifecycle import Lifecycle
+from .request_future import RequestFuture
+from .wiring import Wiring
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+
+    from ..actors.journal.codec import Recorded
+    from ..messages.responses import ModelResponse
+    from .stream import ModelStream
+
+__all__ = ["Router"]
+
+
+class Router:
+    """Routes calls to language models over many deployments.
+
+    Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives
+    on the caller's event loop; used without, on a thread of its own that starts with the first
+    request. With `clock=FakeClock()` it has neither: messages run in the caller's thread.
+
+    Args:
+        model_list: the deployments, `{"model_name", "litellm_params": {...}, "model_info": {...}}`.
+        clock: None for real time, or a `turnout.testing.FakeClock`.
+        seed: makes every draw, and every request id, the same again.
+        journal: "memory", "sqlite:///path.db", or a journal store of your own.
+        transport: any `httpx.AsyncBaseTransport`; None for our own.
+        caller: who calls providers, such as `turnout.testing.SimulatedProviders`; None for HTTP.
+        settings: the rest; the README has the table.
+
+    Raises:
+        ConfigurationError: a setting or a deployment is wrong.
+        NotImplementedError: a setting was switched on that this version does not have yet.
+    """
+
+    def __init__(
+        self,
+        model_list: list[dict[str, Any]] | None = None,
+        *,
+        clock: ManualClock | None = None,
+        seed: int | None = None,
+        journal: Any = "memory",
+        transport: httpx.AsyncBaseTransport | None = None,
+        caller: Any = None,
+        **settings: Any,
+    ) -> None:
+        self.settings = RouterSettings(**settings)
+        deployments = parse_model_list(model_list or [], defaults=self.settings.default_litellm_params)
+        dispatcher = _dispatcher_for(clock)
+        rng = make_rng(seed)
+        self._ids = Ids(seed)
+        self._journal = open_journal(journal, dispatcher)
+        calls = (
+            RoutingCaller(dispatcher, transport, client_ttl=self.settings.client_ttl)
+            if caller is None
+            else caller.connect(dispatcher)
+        )
+        self._wiring = Wiring(self.settings, deployments, dispatcher, self._journal, calls, rng, seed)
+        self._switchboard = self._wiring.switchboard
+        self._dispatcher = dispatcher
+        self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
+        self._finalizer = weakref.finalize(self, self._lifecycle.close)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._lifecycle.closed else "open"
+        deployments, groups = len(self._wiring.deployments), len(self._switchboard.groups)
+        return f"<Router {state} · {deployments} deployments in {groups} groups>"
+
+    # -- asking
+
+    @overload
+    def ask(self, request: Request, *, block: Literal[True] = True) -> Any: ...
+
+    @overload
+    def ask(self, request: Request, *, block: Literal[False]) -> RequestFuture[Any]: ...
+
+    def ask(self, request: Request, *, block: bool = True) -> Any:
+        """Route a request and wait for its answer.
+
+        Gives a `ModelResponse`, or a `ModelStream` when the request streams. With `block=False` it
+        gives a future at once: `future.get(timeout=...)` from any thread, or `await future`.
+
+        Raises:
+            RequestError: the request failed; `.attempts` tells how.
+            RouterClosedError: the router was closed.
+            RuntimeError: a blocking call on the event loop the router lives on.
+        """
+        if not isinstance(request, Request):
+            msg = f"ask() takes a request such as CompletionRequest(...), not {type(request).__name__}"
+            raise BadRequestError(msg)
+        if block:
+            self._refuse_to_deadlock()
+        future = self._send(request)
+        return future.get() if block else future
+
+    def completion(
+        self, model: str, messages: list[dict[str, Any]], **params: Any
+    ) -> ModelResponse | ModelStream:
+        """A chat completion: `ask(CompletionRequest(model=..., messages=..., ...))`."""
+        answer: ModelResponse | ModelStream = self.ask(
+            CompletionRequest(model=model, messages=messages, **params)
+        )
+        return answer
+
+    async def acompletion(
+        self, model: str, messages: list[dict[str, Any]], **params: Any
+    ) -> ModelResponse | ModelStream:
+        """The same, awaited."""
+        return await self._send(CompletionRequest(model=model, messages=messages, **params))
+
+    def _send(self, request: Request) -> RequestFuture[Any]:
+        lifecycle = self._lifecycle
+        if lifecycle.closed:
+            msg = "this router is closed; make a new one"
+            raise RouterClosedError(msg)
+        lifecycle.ensure_running()
+        fallbacks = own_fallbacks(request, self._wiring.rules.fallbacks)
+        request_id = self._ids.next()
+        future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
+        self._switchboard.supervisor.actor_inbox.put(
+            Envelope(Dispatch(request_id, request, future, fallbacks))
+        )
+        self._dispatcher.run_now()
+        return future
+
+    def _leave(self, request_id: str) -> None:
+        self._switchboard.supervisor.actor_inbox.put(Envelope(Cancel(request_id)))
+        self._dispatcher.run_now()
+
+    def _refuse_to_deadlock(self) -> None:
+        dispatcher = self._dispatcher
+        if isinstance(dispatcher, EventLoopDispatcher) and dispatcher.runs_here():
+            msg = (
+                "a blocking call on the event loop this router lives on would deadlock: "
+                "use `await router.acompletion(...)` or `await router.ask(request, block=False)`"
+            )
+            raise RuntimeError(msg)
+
+    # -- looking
+
+    def events(self, stream: str | None = None, after: int = 0) -> list[Recorded]:
+        """What was recorded: position, stream, version, at (seconds since the epoch), event.
+
+        `stream` is ``"router"``, ``"deployment/<id>"`` or ``"request/<id>"``; None is all of them in
+        order. `after` skips what you have seen: events at higher positions only.
+        """
+        self._dispatcher.run_now()
+        return list(self._journal.read(stream, after))
+
+    def health(self) -> dict[str, Any]:
+        """How the router is: its journal, its open requests, and one entry per deployment.
+
+        `ok` is False when the journal is degraded or an actor was taken out of rotation. A deployment
+        that cools down is no fault of the router's: see its own entry.
+        """
+        self._lifecycle.ensure_running()
+        board = self._switchboard
+        asked = {name: ref.ask(Inspect(), block=False) for name, ref in board.deployments.items()}
+        open_requests = board.supervisor.ask(Inspect(), block=False)
+        self._dispatcher.run_now()
+        journal = self._journal.health()
+        failed = dict(self._wiring.failed)
+        return {
+            "ok": journal.ok and not failed,
+            "journal": journal,
+            "failed": failed,
+            "open_requests": open_requests.get()["open_requests"],
+            "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
+        }
+
+    # -- the end
+
+    def close(self) -> None:
+        """End every open request, stop every actor, flush the journal; nothing is left behind."""
+        self._lifecycle.close()
+        self._finalizer.detach()
+
+    async def aclose(self) -> None:
+        """The same, awaited."""
+        await self._lifecycle.aclose()
+        self._finalizer.detach()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self._lifecycle.enter_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _dispatcher_for(clock: ManualClock | None) -> EventLoopDispatcher | ManualDispatcher:
+    if clock is None:
+        return EventLoopDispatcher(LoopClock())
+    if isinstance(clock, ManualClock):
+        return ManualDispatcher(clock)
+    msg = f"clock must be None or a turnout.testing.FakeClock, not {type(clock).__name__}"
+    raise ConfigurationError(msg)

@@ -1,0 +1,23 @@
+"""A clock for tests."""
+
+from __future__ import annotations
+
+from ..actors.runtime.clock import ManualClock
+
+__all__ = ["FakeClock"]
+
+NEW_YEAR_2026 = 1_767_225_600.0
+
+
+class FakeClock(ManualClock):
+    """Time that moves only when told to: `FakeClock(start=...)`, then `clock.advance(seconds)`.
+
+    A router made with it starts no thread and needs no event loop. A blocking `ask` moves the time
+    on to the next timer, and the next, until its reply is there.
+
+    Args:
+        start: router time to begin with, in seconds since the epoch.
+    """
+
+    def __init__(self, start: float = NEW_YEAR_2026) -> None:
+        super().__init__(start)
