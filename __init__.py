@@ -1,0 +1,79 @@
+"""Turnout routes calls to language models over many deployments.
+
+::
+
+    from turnout import CompletionRequest, Router
+
+    with Router(model_list=[...]) as router:
+        answer = router.ask(CompletionRequest(model="gpt-4", messages=[...]))
+"""
+
+from __future__ import annotations
+
+from .messages.errors import (
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
+    BadGatewayError,
+    BadRequestError,
+    ConfigurationError,
+    ContentPolicyViolationError,
+    ContextWindowExceededError,
+    InternalServerError,
+    MidStreamError,
+    NoDeploymentsAvailable,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestError,
+    RouterClosedError,
+    ServiceUnavailableError,
+    Timeout,
+    TurnoutError,
+    UnprocessableEntityError,
+)
+from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
+from .messages.requests import CompletionRequest
+from .messages.responses import ModelResponse, ModelResponseStream
+from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
+from .supervisor.router import Router
+from .supervisor.stream import ModelStream
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "AlertingConfig",
+    "AllowedFailsPolicy",
+    "Attempt",
+    "AuthenticationError",
+    "BadGatewayError",
+    "BadRequestError",
+    "CompletionRequest",
+    "ConfigurationError",
+    "ContentPolicyViolationError",
+    "ContextWindowExceededError",
+    "Decision",
+    "InternalServerError",
+    "LeftOut",
+    "MidStreamError",
+    "ModelResponse",
+    "ModelResponseStream",
+    "ModelStream",
+    "NoDeploymentsAvailable",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestError",
+    "RetryPolicy",
+    "RouteInfo",
+    "Router",
+    "RouterClosedError",
+    "ServiceUnavailableError",
+    "Timeout",
+    "TurnoutError",
+    "UnprocessableEntityError",
+    "Usage",
+    "__version__",
+]
+
+__version__ = "0.1.0"

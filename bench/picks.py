@@ -147,7 +147,8 @@ def measure(picks: int = 20_000, repeat: int = 3) -> list[Row]:
 def main() -> None:
     print(f"{'µs per pick':28}" + "".join(f"{size:>9,}" for size in SIZES) + f"{'growth':>9}")
     for row in measure():
-        print(f"{row.strategy:28}" + "".join(f"{cell:9.2f}" for cell in row.microseconds) + f"{row.growth:8.2f}×")
+        cells = "".join(f"{cell:9.2f}" for cell in row.microseconds)
+        print(f"{row.strategy:28}{cells}{row.growth:8.2f}×")
 
 
 if __name__ == "__main__":

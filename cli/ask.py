@@ -85,7 +85,7 @@ def _deployment(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.key_env:
         params["api_key"] = f"os.environ/{arguments.key_env}"
     given = {name: value for name, value in params.items() if value is not None}
-    return {"model_name": arguments.model, "litellm_params": given}
+    return {"model_name": arguments.model, "litellm_params": given, "model_info": {"id": arguments.model}}
 
 
 def _request(arguments: argparse.Namespace) -> CompletionRequest:

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import json
 import os
-import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -112,14 +113,15 @@ def _announce(fd: int) -> Callable[[str], None]:
 def _stop_at_eof(stop: asyncio.Event) -> None:
     """Whoever started us holds the other end; when they die in whatever way, so do we."""
     loop = asyncio.get_running_loop()
-    stdin = sys.stdin.fileno()
 
-    def readable() -> None:
-        if not os.read(stdin, 1024):
-            loop.remove_reader(stdin)
-            stop.set()
+    def watch() -> None:
+        while os.read(0, 1024):
+            """What is said there is not for us."""
+        with suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stop.set)
 
-    loop.add_reader(stdin, readable)
+    # a thread, since an event loop cannot watch every kind of stdin
+    threading.Thread(target=watch, name="until-eof", daemon=True).start()
 
 
 def _option(name: str) -> Callable[[str], Any]:

@@ -1,8 +1,7 @@
 """What one actor asks of another, or tells it.
 
 A command is a value. Where one must carry a live thing (a reply future, a stream's channel, an
-actor's reference) the field is marked by :func:`handle`: it travels by identity, is left out of
-`repr` and comparison, and a test kit that serialises messages passes it through untouched.
+actor's reference) the class names the field in `HANDLES`: it travels by identity.
 
 The way of one request::
 
@@ -18,9 +17,11 @@ The way of one request::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import field, frozen
+from msgspec import field
+
+from .values import Message, Value
 
 if TYPE_CHECKING:
     from .outcomes import CallOutcome, Decision, Demand, LeftOut
@@ -51,50 +52,44 @@ __all__ = [
     "RemoveMember",
     "RestartDue",
     "RetryDue",
+    "SaveSnapshot",
     "Shutdown",
     "StartCall",
     "StatusChanged",
     "StreamOpened",
     "Unassigned",
     "Withdraw",
-    "handle",
 ]
 
 UNLIMITED = 1 << 60
 """The capacity of a deployment that has no limit."""
 
 
-def handle(default: Any = None) -> Any:
-    """A field that holds a reference to something live, not a value."""
-    return field(default=default, eq=False, repr=False, metadata={"handle": True})
-
-
 # -- to the Supervisor ---------------------------------------------------------------------------
 
 
-@frozen
-class Dispatch:
+class Dispatch(Message):
     """Route this request; settle `reply` exactly once with a response, a stream or an error.
 
     `fallbacks` are those the request brought along, already parsed; None leaves it to the router's.
     """
 
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"reply", "fallbacks"})
+
     request_id: str
     request: Request
-    reply: Any = handle()
-    fallbacks: Any = handle()
+    reply: Any = None
+    fallbacks: Any = None
 
 
-@frozen
-class Cancel:
+class Cancel(Message):
     """The caller left: stop whatever is going on for this request."""
 
     request_id: str
     reason: str = "caller left"
 
 
-@frozen
-class Assigned:
+class Assigned(Message):
     """The group chose a deployment and has sent it the call."""
 
     request_id: str
@@ -102,8 +97,7 @@ class Assigned:
     decision: Decision
 
 
-@frozen
-class Unassigned:
+class Unassigned(Message):
     """The group could not place the call.
 
     `repeatable`: a deployment that failed in this request is eligible right now.
@@ -117,15 +111,14 @@ class Unassigned:
     call_id: str
     group: str
     left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: dict[str, int] = field(factory=dict)
+    left_out_by_reason: dict[str, int] = field(default_factory=dict)
     repeatable: bool = False
     earliest: float | None = None
     full: bool = False
     problem: str | None = None
 
 
-@frozen
-class Queued:
+class Queued(Message):
     """The call waits in the group's waiting room; `until` is the earliest known release."""
 
     request_id: str
@@ -135,8 +128,7 @@ class Queued:
     left_out: tuple[LeftOut, ...] = ()
 
 
-@frozen
-class StreamOpened:
+class StreamOpened(Message):
     """The first content chunk is in the channel: the stream may be given to the caller."""
 
     request_id: str
@@ -144,8 +136,7 @@ class StreamOpened:
     deployment_id: str
 
 
-@frozen
-class CallEnded:
+class CallEnded(Message):
     """A call is over. `cost` is US dollars, None when unknown."""
 
     request_id: str
@@ -156,15 +147,13 @@ class CallEnded:
     cost: float | None = None
 
 
-@frozen
-class DeadlineReached:
+class DeadlineReached(Message):
     """Timer: the whole request has run out of time."""
 
     request_id: str
 
 
-@frozen
-class RetryDue:
+class RetryDue(Message):
     """Timer: the pause before the next attempt is over."""
 
     request_id: str
@@ -174,8 +163,7 @@ class RetryDue:
 # -- to a ModelGroup -----------------------------------------------------------------------------
 
 
-@frozen
-class Call:
+class Call(Message):
     """One attempt: the same value from the Supervisor to the provider.
 
     Attributes:
@@ -187,6 +175,8 @@ class Call:
         channel: where a stream's chunks go; None when not streamed.
     """
 
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"channel"})
+
     call_id: str
     request_id: str
     attempt: int
@@ -195,11 +185,10 @@ class Call:
     deadline: float
     stream: bool = False
     wildcard: str | None = None
-    channel: Any = handle()
+    channel: Any = None
 
 
-@frozen
-class Assign:
+class Assign(Message):
     """Place this call on a deployment of the group.
 
     `exclude` failed in this request: taken only when nothing else is eligible and `repeat`.
@@ -219,15 +208,13 @@ class Assign:
     """Deployments that refused this very call, in this assignment."""
 
 
-@frozen
-class Withdraw:
+class Withdraw(Message):
     """The call no longer waits (cancelled, or its deadline passed)."""
 
     call_id: str
 
 
-@frozen
-class CallRefused:
+class CallRefused(Message):
     """The deployment's own state forbids the call; the group picks again without it."""
 
     assign: Assign
@@ -235,36 +222,33 @@ class CallRefused:
     status: DeploymentStatus
 
 
-@frozen
-class StatusChanged:
+class StatusChanged(Message):
     """What a deployment wants its group to know; the group's roster mirrors it."""
 
     status: DeploymentStatus
 
 
-@frozen
-class AddMember:
+class AddMember(Message):
     """A deployment joins the group (or comes back after a restart, with a new reference)."""
+
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"ref"})
 
     deployment: Deployment
     status: DeploymentStatus
-    ref: Any = handle()
+    ref: Any = None
 
 
-@frozen
-class RemoveMember:
+class RemoveMember(Message):
     """A deployment leaves the group: no new call goes to it."""
 
     deployment_id: str
 
 
-@frozen
-class ReleaseDue:
+class ReleaseDue(Message):
     """Timer: a deployment that waiting calls hope for may be free now."""
 
 
-@frozen
-class DeploymentStatus:
+class DeploymentStatus(Value):
     """A deployment's own word on what it can take. A mirror may be stale; the owner is asked last.
 
     Attributes:
@@ -303,73 +287,69 @@ class DeploymentStatus:
 # -- to a Deployment -----------------------------------------------------------------------------
 
 
-@frozen
-class StartCall:
+class StartCall(Message):
     """Admit and start this call, or refuse it."""
 
     assign: Assign
 
 
-@frozen
-class CancelCall:
+class CancelCall(Message):
     """Abort the call upstream, free the slot, settle the tokens."""
 
     call_id: str
     reason: str
 
 
-@frozen
-class AttemptTimedOut:
+class AttemptTimedOut(Message):
     """Timer: the attempt, its first chunk or its next chunk is overdue."""
 
     call_id: str
 
 
-@frozen
-class ProviderOpened:
+class ProviderOpened(Message):
     """From the caller task: the first content chunk is in the channel."""
 
     call_id: str
 
 
-@frozen
-class ProviderFinished:
+class ProviderFinished(Message):
     """From the caller task: the call is over, exactly once per call that was not cancelled."""
 
     call_id: str
     outcome: CallOutcome
 
 
-@frozen
-class Announce:
+class Announce(Message):
     """Join the group again: it was restarted and knows nobody."""
 
 
-@frozen
-class Inspect:
+class SaveSnapshot(Message):
+    """Save the state now: events were lost, and a recovery should begin behind the gap."""
+
+
+class Inspect(Message):
     """Ask an actor for its state as plain values."""
 
 
 # -- supervision ---------------------------------------------------------------------------------
 
 
-@frozen
-class ActorCrashed:
+class ActorCrashed(Message):
     """A handler raised: this incarnation of the actor is dead. `lost` is the message it died of."""
+
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"lost"})
 
     role: str
     name: str
     error: str
-    lost: Any = handle()
+    lost: Any = None
 
 
-@frozen
-class Shutdown:
+class Shutdown(Message):
     """Ask the Supervisor to end every open request and to take no more."""
 
 
-@frozen
-class RestartDue:
+class RestartDue(Message):
     """Timer: the back-off after a crash is over."""
 
     role: str

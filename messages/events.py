@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from msgspec import field
 
 from .outcomes import Decision, LeftOut  # noqa: TC001  (decoders resolve these names)
+from .values import Value
 
 __all__ = [
     "EVENT_TYPES",
@@ -50,22 +51,20 @@ EVENT_TYPES: dict[str, type[Event]] = {}
 """Every event class by its TYPE."""
 
 
-class Event:
+class Event(Value):
     """Base of all events: a stable name and a version."""
 
-    __slots__ = ()
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        EVENT_TYPES[cls.TYPE] = cls  # attrs makes the slotted class anew: the later one wins
+        EVENT_TYPES[cls.TYPE] = cls
 
 
 # -- stream "router" -----------------------------------------------------------------------------
 
 
-@frozen
 class RouterStarted(Event):
     """A router took up this journal. `settings` holds those that differ from the defaults."""
 
@@ -74,14 +73,12 @@ class RouterStarted(Event):
     settings: dict[str, Any]
 
 
-@frozen
 class RouterStopped(Event):
     """The router was closed in good order."""
 
     TYPE: ClassVar[str] = "router_stopped"
 
 
-@frozen
 class DeploymentAdded(Event):
     """A deployment joined its group. `config` is its configuration without secrets."""
 
@@ -91,7 +88,6 @@ class DeploymentAdded(Event):
     config: dict[str, Any]
 
 
-@frozen
 class DeploymentRemoved(Event):
     """A deployment left its group."""
 
@@ -100,7 +96,6 @@ class DeploymentRemoved(Event):
     group: str
 
 
-@frozen
 class DeploymentRestarted(Event):
     """A deployment's actor crashed and was restarted from the journal, for the `restarts`th time."""
 
@@ -110,7 +105,6 @@ class DeploymentRestarted(Event):
     restarts: int
 
 
-@frozen
 class DeploymentRetired(Event):
     """A deployment's actor crashed too often and was taken out of rotation."""
 
@@ -120,7 +114,6 @@ class DeploymentRetired(Event):
     restarts: int
 
 
-@frozen
 class EventsLost(Event):
     """The journal could not take `count` events, the first of which had position `first`."""
 
@@ -132,7 +125,6 @@ class EventsLost(Event):
 # -- stream "deployment/<id>" --------------------------------------------------------------------
 
 
-@frozen
 class CallStarted(Event):
     """A call was admitted: one start and `reserved` tokens are counted from now.
 
@@ -147,7 +139,6 @@ class CallStarted(Event):
     probe: bool = False
 
 
-@frozen
 class CallOpened(Event):
     """The first content chunk of a stream arrived, `ttft` seconds after the start."""
 
@@ -157,7 +148,6 @@ class CallOpened(Event):
     ttft: float
 
 
-@frozen
 class CallSucceeded(Event):
     """A call ended well; the reservation is settled with what was used."""
 
@@ -173,7 +163,6 @@ class CallSucceeded(Event):
     estimated: bool = False
 
 
-@frozen
 class CallFailed(Event):
     """A call failed. `error` is the class name; `counted` whether it speaks against the deployment.
 
@@ -195,7 +184,6 @@ class CallFailed(Event):
     ttft: float | None = None
 
 
-@frozen
 class CallCancelled(Event):
     """A call was given up by the caller or by a deadline that was not the deployment's."""
 
@@ -209,7 +197,6 @@ class CallCancelled(Event):
     cost: float | None = None
 
 
-@frozen
 class CallAbandoned(Event):
     """A call was open when its actor or the process died; its reservation stays counted."""
 
@@ -218,7 +205,6 @@ class CallAbandoned(Event):
     request_id: str
 
 
-@frozen
 class CooldownStarted(Event):
     """The deployment takes no calls until `until`; then one probe. `trips` counts in a row."""
 
@@ -229,14 +215,12 @@ class CooldownStarted(Event):
     trips: int
 
 
-@frozen
 class CooldownEnded(Event):
     """The probe went well: the deployment takes calls again."""
 
     TYPE: ClassVar[str] = "cooldown_ended"
 
 
-@frozen
 class LimitsObserved(Event):
     """The provider's headers say less is left than we counted: our count is corrected down.
 
@@ -252,7 +236,6 @@ class LimitsObserved(Event):
 # -- stream "request/<id>" -----------------------------------------------------------------------
 
 
-@frozen
 class RequestAccepted(Event):
     """The Supervisor took the request; it will get exactly one final reply by `deadline`."""
 
@@ -267,7 +250,6 @@ class RequestAccepted(Event):
     priority: int | None = None
 
 
-@frozen
 class DeploymentPicked(Event):
     """The group chose a deployment for attempt `attempt` (1, 2, ...)."""
 
@@ -278,7 +260,6 @@ class DeploymentPicked(Event):
     decision: Decision
 
 
-@frozen
 class AttemptFailed(Event):
     """Attempt `call_id` failed. `deployment_id` is None when the failure was asked for by a test switch."""
 
@@ -293,7 +274,6 @@ class AttemptFailed(Event):
     retry_after: float | None = None
 
 
-@frozen
 class WaitStarted(Event):
     """Nothing was eligible and the request waits in its group; `until` when a release is known."""
 
@@ -304,7 +284,6 @@ class WaitStarted(Event):
     left_out: tuple[LeftOut, ...] = ()
 
 
-@frozen
 class RetryScheduled(Event):
     """The request tries `group` again after `seconds`, because of `error`."""
 
@@ -315,7 +294,6 @@ class RetryScheduled(Event):
     seconds: float
 
 
-@frozen
 class FellBack(Event):
     """The request goes on to another group, because of `error`."""
 
@@ -326,7 +304,6 @@ class FellBack(Event):
     error: str
 
 
-@frozen
 class RequestSucceeded(Event):
     """The final reply was an answer."""
 
@@ -342,7 +319,6 @@ class RequestSucceeded(Event):
     cost: float | None
 
 
-@frozen
 class RequestFailed(Event):
     """The final reply was an error of class `error`."""
 
@@ -356,10 +332,9 @@ class RequestFailed(Event):
     waited: float
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: dict[str, int] = field(factory=dict)
+    left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
-@frozen
 class RequestCancelled(Event):
     """The caller left before the final reply (or before the end of the stream)."""
 

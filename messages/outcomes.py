@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from attrs import field, frozen
+from msgspec import field
+
+from .values import Value
 
 if TYPE_CHECKING:
     from .errors import RequestError
@@ -46,8 +48,7 @@ Reason = Literal[
 ]
 
 
-@frozen
-class Usage:
+class Usage(Value):
     """Tokens of one call. `estimated` when we counted because the provider did not say."""
 
     prompt_tokens: int = 0
@@ -60,16 +61,14 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-@frozen
-class Demand:
+class Demand(Value):
     """What a request is expected to use. `output_tokens` is None when it set no maximum."""
 
     input_tokens: int
     output_tokens: int | None = None
 
 
-@frozen
-class ProviderLimits:
+class ProviderLimits(Value):
     """What the provider's rate-limit headers said is left in its own window, and for how long.
 
     `reset_*` are seconds until that window is full again; None when not said.
@@ -81,8 +80,7 @@ class ProviderLimits:
     reset_tokens: float | None = None
 
 
-@frozen
-class CallOutcome:
+class CallOutcome(Value):
     """How one provider call ended, told by the caller task to its deployment.
 
     `usage` is None when nobody said; `limits` when no such header came. For a stream the chunks
@@ -96,8 +94,7 @@ class CallOutcome:
     limits: ProviderLimits | None = None
 
 
-@frozen
-class LeftOut:
+class LeftOut(Value):
     """Why a deployment was not a candidate, and until when if that is known."""
 
     deployment_id: str
@@ -108,8 +105,7 @@ class LeftOut:
     detail: str | None = None
 
 
-@frozen
-class Decision:
+class Decision(Value):
     """One pick, recorded: enough to explain it without the live state.
 
     Attributes:
@@ -132,11 +128,10 @@ class Decision:
     draw: float | None = None
     considered: tuple[tuple[str, float], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: dict[str, int] = field(factory=dict)
+    left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
-@frozen
-class Attempt:
+class Attempt(Value):
     """One row of `error.attempts` and of `route.attempts`.
 
     `seconds` is how long the attempt took, `wait` how long the request paused before it.
@@ -151,8 +146,7 @@ class Attempt:
     status_code: int | None = None
 
 
-@frozen
-class RouteInfo:
+class RouteInfo(Value):
     """The way an answer took; `response.route`.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .errors import BadRequestError
 from .outcomes import Demand
@@ -76,13 +76,11 @@ class Request(BaseModel):
     mock_testing_content_policy_fallbacks: bool = False
     mock_testing_rate_limit_error: bool = False
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _one_clear_error(cls, value: Any, handler: Any) -> Any:
+    def __init__(self, **data: Any) -> None:
         try:
-            return handler(value)
+            super().__init__(**data)
         except ValidationError as error:
-            raise BadRequestError(_describe(cls.__name__, error)) from None
+            raise BadRequestError(_describe(type(self).__name__, error)) from None
 
     def demand(self) -> Demand:
         """What this request is expected to use."""

@@ -55,11 +55,11 @@ def own_fallbacks(request: Request, router: FallbackRules) -> FallbackRules | No
     Raises:
         BadRequestError: when they are malformed.
     """
+    if _OWN.isdisjoint(request.model_fields_set):
+        return None
     general = _own(request, "fallbacks")
     context = _own(request, "context_window_fallbacks")
     content = _own(request, "content_policy_fallbacks")
-    if general is None and context is None and content is None:
-        return None
     kept = router if general is None else FallbackRules(general, default=router.default)
     return FallbackRules(
         kept.general,
@@ -68,6 +68,9 @@ def own_fallbacks(request: Request, router: FallbackRules) -> FallbackRules | No
         kept.default,
         router.max_fallbacks,
     )
+
+
+_OWN = frozenset({"fallbacks", "context_window_fallbacks", "content_policy_fallbacks"})
 
 
 def _own(request: Request, name: str) -> FallbackTable | None:

@@ -28,12 +28,13 @@ __all__ = ["OpenRequest"]
 class OpenRequest:
     """One request under way.
 
-    `model` is the name the caller asked for; `request` has a fallback's overrides applied.
+    `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a fallback's overrides applied.
     `error` is the latest error of the current group, `first_error` the one its caller is told when
     everything fails: the first group's.
     """
 
     state: RequestState
+    stream_name: str
     model: str
     request: Request
     reply: LoopFuture[Any]

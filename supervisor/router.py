@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from pykka._envelope import Envelope
 
 from ..actors.journal.store import open_journal
 from ..actors.providers.caller import RoutingCaller
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ..actors.journal.codec import Recorded
+    from ..messages.deployment import Deployment
     from ..messages.responses import ModelResponse
     from .stream import ModelStream
 
@@ -72,7 +72,7 @@ class Router:
         self._ids = Ids(seed)
         self._journal = open_journal(journal, dispatcher)
         calls = (
-            RoutingCaller(dispatcher, transport, client_ttl=self.settings.client_ttl)
+            _provider_caller(dispatcher, transport, self.settings, deployments)
             if caller is None
             else caller.connect(dispatcher)
         )
@@ -134,19 +134,17 @@ class Router:
         if lifecycle.closed:
             msg = "this router is closed; make a new one"
             raise RouterClosedError(msg)
-        lifecycle.ensure_running()
+        if not self._dispatcher.bound:
+            lifecycle.ensure_running()
         fallbacks = own_fallbacks(request, self._wiring.rules.fallbacks)
         request_id = self._ids.next()
         future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
-        self._switchboard.supervisor.actor_inbox.put(
-            Envelope(Dispatch(request_id, request, future, fallbacks))
-        )
-        self._dispatcher.run_now()
+        message = Dispatch(request_id, request, future, fallbacks)
+        self._switchboard.supervisor.actor_inbox.deliver(message)
         return future
 
     def _leave(self, request_id: str) -> None:
-        self._switchboard.supervisor.actor_inbox.put(Envelope(Cancel(request_id)))
-        self._dispatcher.run_now()
+        self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
 
     def _refuse_to_deadlock(self) -> None:
         dispatcher = self._dispatcher
@@ -226,3 +224,20 @@ def _dispatcher_for(clock: ManualClock | None) -> EventLoopDispatcher | ManualDi
         return ManualDispatcher(clock)
     msg = f"clock must be None or a turnout.testing.FakeClock, not {type(clock).__name__}"
     raise ConfigurationError(msg)
+
+
+def _provider_caller(
+    dispatcher: EventLoopDispatcher | ManualDispatcher,
+    transport: httpx.AsyncBaseTransport | None,
+    settings: RouterSettings,
+    deployments: tuple[Deployment, ...],
+) -> RoutingCaller:
+    caller = RoutingCaller(
+        dispatcher,
+        transport,
+        client_ttl=settings.client_ttl,
+        max_retry_after=settings.max_retry_after,
+    )
+    for deployment in deployments:
+        caller.check(deployment)
+    return caller

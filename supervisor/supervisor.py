@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
-from pykka._envelope import Envelope
 
 from ..actors.runtime.actor import LoopActor, where_it_broke
 from ..actors.runtime.channel import Channel
@@ -57,6 +56,7 @@ from ..messages.events import (
 )
 from ..messages.outcomes import Usage
 from .answers import hidden_params, route_of
+from .deadlines import DeadlineQueue
 from .fallbacks import FallbackRules
 from .open_request import OpenRequest
 from .plan import (
@@ -144,6 +144,10 @@ class Supervisor(LoopActor):
         self._open = estate.open
         self._budget = estate.budget
         self._closed = False
+        self._deadlines = DeadlineQueue(self.clock, self._open, self._out_of_time)
+        for request_id, entry in self._open.items():  # inherited: the old timers rang a dead actor
+            if entry.timer is None:
+                self._deadlines.add(entry.state.deadline, request_id)
 
     def __repr__(self) -> str:
         return f"<Supervisor · {len(self._open)} open requests>"
@@ -169,12 +173,11 @@ class Supervisor(LoopActor):
         state = entry.state
         state.apply(event, now)
         entry.version += 1
-        self._journal.append("request/" + state.request_id, entry.version, now, event)
+        self._journal.append(entry.stream_name, entry.version, now, event)
 
     def _deliver(self, message: Any) -> None:
         """A timer's message to myself."""
-        self.actor_inbox.put(Envelope(message))
-        self.dispatcher.run_now()
+        self.inbox.deliver(message)
 
     # -- a request begins
 
@@ -208,6 +211,7 @@ class Supervisor(LoopActor):
         priority = rules.default_priority if request.priority is None else request.priority
         entry = OpenRequest(
             RequestState(message.request_id),
+            "request/" + message.request_id,
             request.model,
             request,
             message.reply,
@@ -233,8 +237,14 @@ class Supervisor(LoopActor):
         self._record(entry, accepted, now)
         self._open[request_id] = entry
         self._budget.request(now)
-        entry.timer = self.clock.call_later(seconds, partial(self._deliver, DeadlineReached(request_id)))
+        if request.timeout is None:
+            self._deadlines.add(now + seconds, request_id)
+        else:
+            entry.timer = self.clock.call_later(seconds, partial(self._out_of_time, request_id))
         return entry
+
+    def _out_of_time(self, request_id: str) -> None:
+        self._deliver(DeadlineReached(request_id))
 
     def _unknown_model(self, entry: OpenRequest, now: float) -> None:
         try:
@@ -330,10 +340,11 @@ class Supervisor(LoopActor):
 
     def _caller_left(self, request_id: str, run: bool) -> None:
         """From the stream, in any thread: its reader has gone."""
-        if not self.dead:
-            self._switchboard.supervisor.actor_inbox.put(Envelope(Cancel(request_id)))
-            if run:
-                self.dispatcher.run_now()
+        inbox = self._switchboard.supervisor.actor_inbox
+        if run:
+            inbox.deliver(Cancel(request_id))
+        else:
+            inbox.post(Cancel(request_id))
 
     def _call_ended(self, message: CallEnded) -> None:
         entry = self._open.get(message.request_id)
@@ -584,6 +595,7 @@ class Supervisor(LoopActor):
 
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Fail the request that was being handled; the others live on in the next incarnation."""
+        self._deadlines.stop()
         culprit = self._open.pop(getattr(message, "request_id", ""), None)
         if culprit is not None:
             culprit.release()
@@ -606,6 +618,7 @@ class Supervisor(LoopActor):
     def _shutdown(self, _message: Shutdown) -> None:
         """Refuse what comes, end what is open; every caller hears of it."""
         self._closed = True
+        self._deadlines.stop()
         now = self.clock.now()
         for entry in tuple(self._open.values()):
             self._withdraw(entry, "router closed")

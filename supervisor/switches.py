@@ -23,6 +23,7 @@ _SWITCHES: tuple[tuple[str, type[RequestError]], ...] = (
     ("mock_testing_content_policy_fallbacks", ContentPolicyViolationError),
     ("mock_testing_rate_limit_error", RateLimitError),
 )
+_NAMES = frozenset(name for name, _ in _SWITCHES)
 
 
 def wanted_failure(request: Request) -> tuple[RequestError, bool] | None:
@@ -31,6 +32,8 @@ def wanted_failure(request: Request) -> tuple[RequestError, bool] | None:
     The fallback switches exist to see a fallback, so no retry comes between; the rate limit is an
     attempt like any other.
     """
+    if _NAMES.isdisjoint(request.model_fields_set):
+        return None
     for name, error in _SWITCHES:
         if getattr(request, name):
             return error(f"asked for by {name}", model=request.model), error is RateLimitError

@@ -11,7 +11,7 @@ from ..actors.model_group.actor import ModelGroup
 from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
-from ..messages.commands import ActorCrashed, RemoveMember, Shutdown
+from ..messages.commands import ActorCrashed, RemoveMember, SaveSnapshot, Shutdown
 from ..messages.events import (
     DeploymentAdded,
     DeploymentRestarted,
@@ -68,8 +68,8 @@ class Wiring:
         self._ports = DeploymentPorts(
             dispatcher, journal, caller, self.switchboard, settings.stream_timeout
         )
-        self._version = journal.version(ROUTER_STREAM)
         self._start(seed)
+        journal.on_gap = self._save_snapshots
 
     def _start(self, seed: int | None) -> None:
         self._record(RouterStarted(seed, self.settings.changed()))
@@ -81,8 +81,14 @@ class Wiring:
             self._start_deployment(deployment)
 
     def _record(self, event: Event) -> None:
-        self._version += 1
-        self.journal.append(ROUTER_STREAM, self._version, self._dispatcher.clock.now(), event)
+        version = self.journal.version(ROUTER_STREAM) + 1  # the journal writes of its losses there, too
+        self.journal.append(ROUTER_STREAM, version, self._dispatcher.clock.now(), event)
+
+    def _save_snapshots(self, streams: frozenset[str]) -> None:
+        """Events of these streams were lost: let recovery begin behind the gap."""
+        for name, ref in self.switchboard.deployments.items():
+            if f"deployment/{name}" in streams and ref.is_alive():
+                ref.tell(SaveSnapshot())
 
     # -- starting actors
 

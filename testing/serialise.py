@@ -6,9 +6,10 @@ import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from ..actors.journal.codec import decode_event, encode_event
+from ..messages.values import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,13 +50,13 @@ def message_round_trip(message: Any) -> Any:
 
 
 def _handles(value: Any) -> Iterator[Any]:
-    """Everything in fields that are marked as handles, at any depth."""
-    if not attrs.has(type(value)):
+    """Everything in fields that are named as handles, at any depth."""
+    if not isinstance(value, Struct):
         return
-    for attribute in attrs.fields(type(value)):
-        inner = getattr(value, attribute.name)
-        if attribute.metadata.get("handle"):
-            if inner is not None:
-                yield inner
-        else:
+    live = value.HANDLES if isinstance(value, Message) else frozenset()
+    for name in value.__struct_fields__:
+        inner = getattr(value, name)
+        if name not in live:
             yield from _handles(inner)
+        elif inner is not None:
+            yield inner

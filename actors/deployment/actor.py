@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
-from pykka._envelope import Envelope
 
 from ...messages.commands import (
     ActorCrashed,
@@ -18,6 +17,7 @@ from ...messages.commands import (
     Inspect,
     ProviderFinished,
     ProviderOpened,
+    SaveSnapshot,
     StartCall,
     StatusChanged,
     StreamOpened,
@@ -106,6 +106,7 @@ class DeploymentActor(SourcedActor):
             AttemptTimedOut: self._attempt_timed_out,
             Announce: self._announce,
             Inspect: self._inspect,
+            SaveSnapshot: self._save,
         }
 
     def on_start(self) -> None:
@@ -114,6 +115,13 @@ class DeploymentActor(SourcedActor):
         for call_id, call in tuple(self.state.open.items()):
             self.record(CallAbandoned(call_id, call.request_id), now)
         self._announce()
+
+    def on_stop(self) -> None:
+        """Keep what is known for the next life."""
+        self.save_snapshot(self.clock.now())
+
+    def _save(self, _message: SaveSnapshot) -> None:
+        self.save_snapshot(self.clock.now())
 
     def _announce(self, _message: Announce | None = None) -> None:
         """Join the group, or rejoin it after either of us was restarted."""
@@ -140,8 +148,7 @@ class DeploymentActor(SourcedActor):
 
     def _deliver(self, message: Any) -> None:
         """A message to myself from a task or a timer, handled before anything else happens."""
-        self.actor_inbox.put(Envelope(message))
-        self.dispatcher.run_now()
+        self.inbox.deliver(message)
 
     def _watch(self, running: _Running, now: float) -> None:
         """Set the timer for whatever is due first of this attempt; one timer at a time."""

@@ -6,9 +6,6 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import msgspec
-from attrs import evolve
-
 from .ports import JournalError
 
 if TYPE_CHECKING:
@@ -50,7 +47,7 @@ class MemoryStore:
         return f"<MemoryStore {len(self._ring)}/{self._ring.maxlen} events>"
 
     def append(self, batch: Sequence[Recorded]) -> None:
-        last = self.last_position()
+        last = self._ring[-1].position if self._ring else 0
         self._ring.extend(recorded for recorded in batch if recorded.position > last)
 
     def read(self, stream: str | None = None, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
@@ -62,8 +59,8 @@ class MemoryStore:
         return islice(found, limit)
 
     def last_position(self) -> int:
-        # a snapshot may be of an event the ring no longer holds, never of a later one
-        return self._ring[-1].position if self._ring else 0
+        newest = self._ring[-1].position if self._ring else 0
+        return max(newest, *(snapshot.position for snapshot in self._snapshots.values()), 0)
 
     def last_version(self, stream: str) -> int:
         for recorded in reversed(copied(self._ring)):
@@ -78,9 +75,7 @@ class MemoryStore:
         return {stream: version for stream, version in last.items() if not stream.startswith("request/")}
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        # by way of JSON: what recovers from memory also recovers from a file, and shares nothing
-        state = msgspec.json.decode(msgspec.json.encode(snapshot.state))
-        self._snapshots[snapshot.stream] = evolve(snapshot, state=state)
+        self._snapshots[snapshot.stream] = snapshot
 
     def snapshot(self, stream: str) -> Snapshot | None:
         return self._snapshots.get(stream)

@@ -11,10 +11,8 @@ only if all who wait have been tried, and one that cannot wait (a retry, `on_exh
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
-
-from attrs import evolve
-from pykka._envelope import Envelope
 
 from ...messages.commands import (
     ActorCrashed,
@@ -32,6 +30,7 @@ from ...messages.commands import (
     Withdraw,
 )
 from ...messages.errors import ConfigurationError
+from ...messages.values import replace
 from ..runtime.actor import LoopActor, where_it_broke
 from .left_out import MIN_WAIT_SECONDS
 from .roster import NonePicked, Picked, Roster
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from ...messages.outcomes import LeftOut
     from ...messages.settings import RouterSettings
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
@@ -81,9 +81,9 @@ class ModelGroup(LoopActor):
 
     def describe(self) -> str:
         """One line: `<ModelGroup gpt-4 · 3 of 4 eligible · 2 waiting>`."""
-        roster = self._roster
-        eligible = f"{roster.eligible} of {len(roster)} eligible"
-        return f"<ModelGroup {self.name} · {eligible} · {len(self._room)} waiting>"
+        members = len(self._roster)
+        eligible = members - len(self._roster.left_out_at(self.clock.now()))
+        return f"<ModelGroup {self.name} · {eligible} of {members} eligible · {len(self._room)} waiting>"
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
         return {
@@ -115,7 +115,7 @@ class ModelGroup(LoopActor):
         now = self.clock.now()
         self._roster.apply(message.status, now)
         refused = message.assign
-        assign = evolve(refused, left_out=(*refused.left_out, message.left_out))
+        assign = replace(refused, left_out=(*refused.left_out, message.left_out))
         none = self._place(assign, now)
         if none is not None:
             self._refuse_or_wait(assign, none, now)
@@ -154,7 +154,7 @@ class ModelGroup(LoopActor):
     def _wait(self, assign: Assign, none: NonePicked, now: float) -> None:
         not_before = 0.0
         if assign.left_out:  # those who refused may do later, but not at this very moment
-            assign = evolve(assign, left_out=())
+            assign = replace(assign, left_out=())
             not_before = now + MIN_WAIT_SECONDS
         if not self._room.join(assign, not_before):
             self._refuse(assign, none, full=True)
@@ -229,8 +229,7 @@ class ModelGroup(LoopActor):
     def _timer_fired(self) -> None:
         """A message to myself, handled before anything else happens."""
         self._timer = None
-        self.actor_inbox.put(Envelope(ReleaseDue()))
-        self.dispatcher.run_now()
+        self.inbox.deliver(ReleaseDue())
 
     def _release_due(self, _message: ReleaseDue) -> None:
         self._serve(self.clock.now())
@@ -260,27 +259,18 @@ class ModelGroup(LoopActor):
         self.send(self._switchboard.supervisor, message)
 
     def _inspect(self, _message: Inspect) -> dict[str, Any]:
-        """The mirror as plain values, for `health()` and tests."""
+        """The mirror as plain values, for `health()` and tests: a status line for each deployment."""
         now = self.clock.now()
-        roster = self._roster
+        left_out = {item.deployment_id: item for item in self._roster.left_out_at(now)}
         return {
             "line": self.describe(),
             "group": self.name,
-            "eligible": roster.eligible,
-            "members": len(roster),
+            "members": len(self._roster),
+            "eligible": len(self._roster) - len(left_out),
+            "left_out_by_reason": dict(Counter(item.reason for item in left_out.values())),
             "waiting": len(self._room),
-            "left_out_by_reason": roster.left_out_by_reason(),
-            "lines": [self._line(candidate, now) for candidate in roster],
+            "lines": [_line(candidate, left_out.get(candidate.id), now) for candidate in self._roster],
         }
-
-    def _line(self, candidate: Candidate, now: float) -> str:
-        """`azure-eu · cooling_down 4.2s · 3 open`, as the group sees it."""
-        left_out = self._roster.why_left_out(candidate.id)
-        state = "eligible"
-        if left_out is not None:
-            until = left_out.until
-            state = left_out.reason if until is None else f"{left_out.reason} {max(0.0, until - now):.1f}s"
-        return f"{candidate.id} · {state} · {candidate.open} open"
 
     # -- the end
 
@@ -302,6 +292,15 @@ class ModelGroup(LoopActor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _line(candidate: Candidate, left_out: LeftOut | None, now: float) -> str:
+    """`azure-eu · cooling_down 4.2s · 3 open`, as the group sees it."""
+    state = "eligible"
+    if left_out is not None:
+        until = left_out.until
+        state = left_out.reason if until is None else f"{left_out.reason} {until - now:.1f}s"
+    return f"{candidate.id} · {state} · {candidate.open} open"
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

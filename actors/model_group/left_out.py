@@ -115,15 +115,11 @@ class LeftOutTable:
         named, more = self._summed_up(MAX_LEFT_OUT - len(others))
         return others + named, more
 
-    def by_reason(self) -> dict[str, int]:
-        """How many are left out, by reason."""
-        return {reason: count for reason, count in self._counts.items() if count}
-
     def _summed_up(self, most: int) -> tuple[tuple[LeftOut, ...], dict[str, int]]:
         named = tuple(islice(self._by_id.values(), most))
         if len(named) == len(self._by_id):
             return named, _NONE_MORE
-        more = self.by_reason()
+        more = self._counts.copy()
         for item in named:
             more[item.reason] -= 1
         return named, {reason: count for reason, count in more.items() if count}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from ...messages.commands import UNLIMITED
 from ...messages.outcomes import LeftOut
+from ...messages.values import replace
 from .left_out import MIN_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def believe(candidate: Candidate, status: DeploymentStatus, now: float) -> LeftO
     if blocked is None:
         return None if candidate.capacity > 0 else _exhausted(candidate)
     if blocked.until is not None and blocked.until <= now:
-        return evolve(blocked, until=now + MIN_WAIT_SECONDS)
+        return replace(blocked, until=now + MIN_WAIT_SECONDS)
     return blocked
 
 

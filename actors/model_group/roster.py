@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import evolve
-
 from ...messages.outcomes import Decision, LeftOut
+from ...messages.values import replace
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen, reservation
@@ -110,12 +109,9 @@ class Roster:
     def is_eligible(self, deployment_id: str) -> bool:
         return deployment_id in self._by_id and deployment_id not in self._table
 
-    def why_left_out(self, deployment_id: str) -> LeftOut | None:
-        """None when it is eligible, or not known at all."""
-        return self._table.get(deployment_id)
-
-    def left_out_by_reason(self) -> dict[str, int]:
-        return self._table.by_reason()
+    def left_out_at(self, now: float) -> list[LeftOut]:
+        """Who a pick at `now` would find left out. Looks at all of them, and changes nothing."""
+        return [item for item in self._table if item.until is None or item.until > now]
 
     def next_release(self) -> float | None:
         """When the first of those left out is known to be released."""
@@ -215,7 +211,8 @@ class Roster:
         Raises:
             ConfigurationError: the request names an unknown strategy, or a user's own one misbehaved.
         """
-        self.release_due(now)
+        if self._table:
+            self.release_due(now)
         if assign.only is not None:
             return self._pick_only(assign, assign.only, now)
         strategy = self._strategy(assign.strategy, now)
@@ -309,7 +306,7 @@ class Roster:
             return decision
         left_out, more = self._with_screened(screen)
         ruled_out = len(screen.named) + sum(screen.more.values())
-        return evolve(
+        return replace(
             decision, eligible=decision.eligible - ruled_out, left_out=left_out, left_out_by_reason=more
         )
 

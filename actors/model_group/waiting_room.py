@@ -18,7 +18,7 @@ __all__ = ["DEFAULT_MAX_QUEUE", "MAX_GARBAGE", "Waiting", "WaitingRoom"]
 DEFAULT_MAX_QUEUE = 1000
 
 MAX_GARBAGE = 64
-"""Withdrawn calls that may lie in the heap before they are swept out (or as many as there are live ones)."""
+"""Withdrawn calls the heap may hold beyond one for each call that waits; then they are swept out."""
 
 
 @define(eq=False)

@@ -37,15 +37,19 @@ class MailboxFullError(TurnoutError):
 
 
 class Inbox:
-    """An actor's mail. Its `put` is all it takes to get the actor run."""
+    """An actor's mail. Its `put` is all it takes to get the actor run.
 
-    __slots__ = ("_actor", "_dispatcher", "_items", "scheduled")
+    Inside it is (message, reply) pairs: our own actors `post` a message without an envelope.
+    """
+
+    __slots__ = ("_actor", "_dispatcher", "_items", "closed", "scheduled")
 
     def __init__(self) -> None:
-        self._items: deque[Envelope[Any]] = deque()
+        self._items: deque[tuple[Any, LoopFuture[Any] | None]] = deque()
         self._actor: LoopActor | None = None
         self._dispatcher: Dispatcher | None = None
         self.scheduled = False
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._items)
@@ -58,20 +62,35 @@ class Inbox:
             dispatcher.schedule(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
+        """pykka's way in, from any thread."""
+        reply: Any = envelope.reply_to
+        if reply is not None and self._dispatcher is not None:
+            reply.bind(self._dispatcher)
+        self.post(envelope.message, reply)
+
+    def post(self, message: Any, reply: LoopFuture[Any] | None = None) -> None:
+        """Leave a message. From any thread.
+
+        Raises:
+            MailboxFullError: the actor does not keep up.
+        """
         items = self._items
         if len(items) >= MAX_MAILBOX:
             msg = f"{self._actor} has {MAX_MAILBOX} messages waiting"
             raise MailboxFullError(msg)
-        items.append(envelope)
+        items.append((message, reply))
+        if not self.scheduled and self._dispatcher is not None:
+            self._dispatcher.schedule(self)
+
+    def deliver(self, message: Any) -> None:
+        """Leave a message and, in the dispatcher's own thread, see all that follows from it done."""
         dispatcher = self._dispatcher
-        if dispatcher is not None:
-            if envelope.reply_to is not None:
-                envelope.reply_to.bind(dispatcher)  # type: ignore[attr-defined]
-            if not self.scheduled:
-                dispatcher.schedule(self)
+        assert dispatcher is not None, "mail for an actor that was not started"
+        dispatcher.deliver(self, message)
 
     def get(self) -> Envelope[Any]:
-        return self._items.popleft()
+        message, reply = self._items.popleft()
+        return Envelope(message, reply_to=reply)
 
     def empty(self) -> bool:
         return not self._items
@@ -83,11 +102,14 @@ class Inbox:
         actor = self._actor
         assert actor is not None
         items = self._items
-        for _ in range(min(len(items), BATCH)):
-            if actor.dead:
-                break
-            actor.handle(items.popleft())
-        if actor.dead:
+        turns = len(items)
+        if turns > BATCH:
+            turns = BATCH
+        while turns and not self.closed:
+            message, reply = items.popleft()
+            actor.handle(message, reply)
+            turns -= 1
+        if self.closed:
             actor.bury()
         elif items and not self.scheduled:
             assert self._dispatcher is not None
@@ -106,8 +128,13 @@ class LoopActor(pykka.Actor):
         super().__init__(*args, **kwargs)
         self.dispatcher = dispatcher
         self.clock = dispatcher.clock
-        self.dead = False
+        self.inbox: Inbox = self.actor_inbox  # type: ignore[assignment]  # made below
         self._handlers: dict[type, Callable[[Any], Any]] = self.handlers()
+
+    @property
+    def dead(self) -> bool:
+        """Whether this incarnation handles no more messages."""
+        return self.inbox.closed
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
         """What to call for each type of message."""
@@ -123,14 +150,11 @@ class LoopActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self._actor_loop_setup()
-        self.dead = self.actor_stopped.is_set()
-        inbox: Inbox = self.actor_inbox  # type: ignore[assignment]
-        inbox.attach(self, self.dispatcher)
+        self.inbox.closed = self.actor_stopped.is_set()
+        self.inbox.attach(self, self.dispatcher)
 
-    def handle(self, envelope: Envelope[Any]) -> None:
+    def handle(self, message: Any, reply: LoopFuture[Any] | None) -> None:
         """Handle one message, and settle its reply whatever happens."""
-        message = envelope.message
-        reply = envelope.reply_to
         handler = self._handlers.get(type(message))
         try:
             response = handler(message) if handler is not None else self._handle_receive(message)
@@ -146,11 +170,11 @@ class LoopActor(pykka.Actor):
 
     def _stop(self) -> None:
         super()._stop()
-        self.dead = True
+        self.inbox.closed = True
 
     def _crashed(self, error: BaseException, message: Any) -> None:
         """Stop this incarnation. A cancellation that leaks into a handler is a crash like any other."""
-        self.dead = True
+        self.inbox.closed = True
         self._handle_failure(type(error), error, error.__traceback__)
         try:
             self.on_crash(error, message)
@@ -162,26 +186,27 @@ class LoopActor(pykka.Actor):
 
     def bury(self) -> None:
         """Settle what is left in the mailbox of a dead actor."""
-        inbox = self.actor_inbox
-        letters = []
+        asked = []
+        inbox = self.inbox
         while not inbox.empty():
-            letters.append(inbox.get())
-        for envelope in letters:
+            envelope = inbox.get()
             if envelope.reply_to is None:
                 self.undelivered(envelope.message)
-        for envelope in letters:
-            if envelope.reply_to is not None:
-                inbox.put(envelope)
+            else:
+                asked.append(envelope)
+        for envelope in asked:
+            inbox.put(envelope)
         self._actor_loop_teardown()
 
     def undelivered(self, message: Any) -> None:
         """A message was told to this actor and can no longer be handled."""
 
     def send(self, ref: pykka.ActorRef[Any], message: Any) -> bool:
-        """Tell `message` to another actor; False, not an exception, when that one is dead."""
-        if ref.actor_stopped.is_set():
+        """Tell `message` to another of our actors; False, not an exception, when that one is dead."""
+        inbox: Inbox = ref.actor_inbox  # type: ignore[assignment]
+        if inbox.closed:
             return False
-        ref.actor_inbox.put(Envelope(message))
+        inbox.post(message)
         return True
 
 

@@ -53,6 +53,8 @@ class LoopClock:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         assert self._loop is not None, "a timer was set before the dispatcher had a loop"
+        if seconds <= 0:
+            return self._loop.call_soon(callback)
         return self._loop.call_later(seconds, callback)
 
 

@@ -34,6 +34,12 @@ class Runnable(Protocol):
     def run(self) -> None: ...
 
 
+class Mailbox(Protocol):
+    """Where a message can be left."""
+
+    def post(self, message: Any) -> None: ...
+
+
 class Task(Protocol):
     """A coroutine under way."""
 
@@ -59,6 +65,10 @@ class Dispatcher(Protocol):
 
     def run_now(self) -> None:
         """Do now what can be done in this thread; elsewhere it is being done anyway."""
+        ...
+
+    def deliver(self, mailbox: Mailbox, message: Any) -> None:
+        """Leave a message, and do now what follows from it. May be called from any thread."""
         ...
 
     def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
@@ -89,6 +99,8 @@ class EventLoopDispatcher:
 
     def __init__(self, clock: LoopClock | None = None) -> None:
         self.clock: Clock = clock or LoopClock()
+        self.bound = False
+        """Whether there is a loop yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
         self._thread: threading.Thread | None = None
@@ -102,11 +114,6 @@ class EventLoopDispatcher:
         return f"<EventLoopDispatcher {where} · {len(self._ready)} ready · {len(self._tasks)} tasks>"
 
     @property
-    def bound(self) -> bool:
-        """Whether there is a loop yet."""
-        return self._loop is not None
-
-    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None, "the dispatcher has no loop yet"
         return self._loop
@@ -114,6 +121,7 @@ class EventLoopDispatcher:
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Live on this loop, whose thread is the calling one."""
         self._loop = loop
+        self.bound = True
         self._thread_id = threading.get_ident()
         assert isinstance(self.clock, LoopClock)
         self.clock.bind(loop)
@@ -154,7 +162,7 @@ class EventLoopDispatcher:
     def schedule(self, runnable: Runnable) -> None:
         runnable.scheduled = True
         self._ready.append(runnable)
-        if not (self._wakeup_pending or (self._draining and self.in_thread())):
+        if not (self._wakeup_pending or (self._draining and threading.get_ident() == self._thread_id)):
             self._request_drain()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -180,6 +188,17 @@ class EventLoopDispatcher:
     def run_now(self) -> None:
         if not self._draining and self.in_thread():
             self._drain()
+
+    def deliver(self, mailbox: Mailbox, message: Any) -> None:
+        if self._draining or threading.get_ident() != self._thread_id:
+            mailbox.post(message)
+            return
+        self._draining = True  # so that the post asks for no wake-up: we are about to run
+        try:
+            mailbox.post(message)
+        finally:
+            self._draining = False
+        self._drain()
 
     def _drain(self) -> None:
         if self._draining:
@@ -237,6 +256,7 @@ class ManualDispatcher:
 
     def __init__(self, clock: ManualClock, rng: random.Random | None = None) -> None:
         self.clock: Clock = clock
+        self.bound = True
         self._manual = clock
         self._rng = rng
         self._ready: deque[Runnable] = deque()
@@ -266,6 +286,10 @@ class ManualDispatcher:
             self._draining = False
         msg = f"{self.MAX_TURNS} turns and actors still have mail: messages go round in circles"
         raise RuntimeError(msg)
+
+    def deliver(self, mailbox: Mailbox, message: Any) -> None:
+        mailbox.post(message)
+        self.run_now()
 
     def _next(self) -> Runnable:
         ready = self._ready

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..journal.ports import Snapshot
 from .actor import LoopActor
 
 if TYPE_CHECKING:
@@ -13,10 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["EventLog", "SourcedActor", "SourcedState"]
 
 
+SNAPSHOT_EVERY = 1000
+"""Events of a stream between two snapshots, which bounds how many a recovery replays."""
+
+
 class EventLog(Protocol):
     """Where events are written; the journal, as far as an actor knows it."""
 
-    def append(self, stream: str, version: int, at: float, event: Event) -> int: ...
+    def append(self, stream: str, version: int, at: float, event: Event) -> int:
+        """Record an event; gives its position."""
+        ...
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a state, so that recovery need not begin at the beginning."""
+        ...
 
 
 class SourcedState(Protocol):
@@ -24,6 +35,10 @@ class SourcedState(Protocol):
 
     def apply(self, event: Any, at: float) -> None:
         """Change by what happened at router time `at`. No side effect; never fails on replay."""
+        ...
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """The whole state as plain values."""
         ...
 
 
@@ -42,9 +57,21 @@ class SourcedActor(LoopActor):
         self.stream = stream
         self.version = version
         self._state = state
+        self._saved_version = version
+        self._position = 0
 
     def record(self, event: Event, now: float) -> None:
         """Apply the event and hand it to the journal."""
         self._state.apply(event, now)
-        self.version += 1
-        self._journal.append(self.stream, self.version, now, event)
+        self.version = version = self.version + 1
+        self._position = self._journal.append(self.stream, version, now, event)
+        if version - self._saved_version >= SNAPSHOT_EVERY:
+            self.save_snapshot(now)
+
+    def save_snapshot(self, now: float) -> None:
+        """Save the state as it is after the last event, unless that is saved already."""
+        if self.version == self._saved_version:
+            return
+        self._saved_version = self.version
+        state = self._state.snapshot(now)
+        self._journal.save_snapshot(Snapshot(self.stream, self.version, self._position, now, state))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import msgspec
 from turnout import Router
-from turnout.actors.providers.sse import SSEReader
+from turnout.actors.providers.sse import SseReader
 
 from ..bare import chat_stream
 from ..children import upstream
@@ -68,11 +68,11 @@ async def compare(kind: str, url: str, rounds: int) -> Figure:
 
 async def decoded(session: aiohttp.ClientSession, url: str) -> int:
     """Read a stream with no router; how many chunks it had."""
-    reader = SSEReader()
+    reader = SseReader()
     chunks = 0
     async for data in chat_stream(session, url):
         for event in reader.feed(data):
-            if event.data != "[DONE]":
+            if event.data != b"[DONE]":
                 msgspec.json.decode(event.data)
                 chunks += 1
     return chunks

@@ -23,7 +23,6 @@ from ...messages.events import (
     RequestCancelled,
     RequestFailed,
     RequestSucceeded,
-    RetryScheduled,
     WaitStarted,
 )
 
@@ -148,10 +147,6 @@ class Board:
         self.accepted += 1
 
     @_apply.register
-    def _(self, _event: RetryScheduled, _name: str) -> None:
-        self.retries += 1
-
-    @_apply.register
     def _(self, _event: FellBack, _name: str) -> None:
         self.fallbacks += 1
 
@@ -162,6 +157,7 @@ class Board:
     @_apply.register
     def _(self, event: RequestSucceeded, name: str) -> None:
         self.answered += 1
+        self.retries += event.retries
         self.waited += event.waited
         if event.fallbacks and event.attempts > self._story_length:
             self.story, self._story_length = name, event.attempts
@@ -169,6 +165,7 @@ class Board:
     @_apply.register
     def _(self, event: RequestFailed, _name: str) -> None:
         self.errors += 1
+        self.retries += event.retries
         self.waited += event.waited
 
     @_apply.register

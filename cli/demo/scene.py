@@ -43,7 +43,7 @@ PARTS = (
     _Part(
         "fast",
         "fast-small",
-        "2 calls a second, then Retry-After",
+        "2 calls a second, then 429",
         Behaviour(Span(0.03, 0.01), 0.005, rate_limit=Rate(2), retry_after=1),
         (0.10, 0.40),
         {},
@@ -51,7 +51,7 @@ PARTS = (
     _Part(
         "smart",
         "smart-slow",
-        "slow, 2 calls at a time",
+        "slow, 2 at a time",
         Behaviour(Span(0.35, 0.15), 0.01, words=30),
         (2.50, 10.0),
         {"max_parallel_requests": 2},
@@ -59,8 +59,8 @@ PARTS = (
     _Part(
         "smart",
         "smart-cuts",
-        "cuts one stream in four, 2 calls at a time",
-        Behaviour(Span(0.25, 0.1), 0.01, words=30, cut_streams=0.25),
+        "cuts streams, 2 at a time",
+        Behaviour(Span(0.25, 0.1), 0.01, words=30, cut_streams=0.5),
         (2.50, 10.0),
         {"max_parallel_requests": 2},
     ),
@@ -75,7 +75,7 @@ PARTS = (
     _Part(
         "cheap",
         "cheap-tiny",
-        "1 call a second, then Retry-After",
+        "1 call a second, then 429",
         Behaviour(Span(0.08, 0.04), 0.005, rate_limit=Rate(1), retry_after=2),
         (0.05, 0.20),
         {},

@@ -20,8 +20,9 @@ MAX_SECONDS = 3600.0
 MAX_WORDS = 100_000
 """No answer is longer."""
 
-_SPAN = re.compile(r"(?P<seconds>[\d.]+)s?(?:(?:±|\+-)(?P<jitter>[\d.]+)s?)?")
-_RATE = re.compile(r"(?P<count>\d+)/(?P<number>[\d.]+)?(?P<unit>s|m|h)")
+_NUMBER = r"[\d.]+(?:e[+-]?\d+)?"
+_SPAN = re.compile(rf"(?P<seconds>{_NUMBER})s?(?:(?:±|\+-)(?P<jitter>{_NUMBER})s?)?")
+_RATE = re.compile(rf"(?P<count>\d+)/(?P<number>{_NUMBER})?(?P<unit>s|m|h)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -33,7 +34,7 @@ class Span:
     jitter: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.seconds:g}±{self.jitter:g}" if self.jitter else f"{self.seconds:g}"
+        return f"{self.seconds}±{self.jitter}" if self.jitter else str(self.seconds)
 
     def draw(self, rng: random.Random) -> float:
         if not self.jitter:
@@ -49,7 +50,7 @@ class Rate:
     seconds: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.count}/{self.seconds:g}s"
+        return f"{self.count}/{self.seconds}s"
 
 
 @frozen

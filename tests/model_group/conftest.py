@@ -1,4 +1,4 @@
-"""What the tests of the group share: short ways to make its messages, and a house of fakes for it to live in."""
+"""What the tests of the group share: short ways to make its messages, and a house of fakes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 
 import pykka
 import pytest
-from attrs import evolve
 
 from turnout.actors.model_group.actor import ModelGroup
 from turnout.actors.model_group.strategies import Pick
@@ -31,6 +30,7 @@ from turnout.messages.commands import (
 from turnout.messages.outcomes import Demand
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import Deployment, RouterSettings
+from turnout.messages.values import replace
 
 START = 1_000_000.0
 REQUEST = CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "hi"}])
@@ -86,7 +86,7 @@ class Make:
         return Assign(call, **{k: frozenset(v) if k in {"exclude", "never"} else v for k, v in how.items()})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     return Make
 
@@ -118,20 +118,20 @@ class FakeDeployment(LoopActor):
         return {StartCall: self._start}
 
     def _start(self, message):
-        self.status = evolve(self.status, seen=self.status.seen + 1)
+        self.status = replace(self.status, seen=self.status.seen + 1)
         if self.refusals:
             left_out, facts = self.refusals.pop(0)
-            self.status = evolve(self.status, **facts)
+            self.status = replace(self.status, **facts)
             self.send(self.group, CallRefused(message.assign, left_out, self.status))
         else:
             self.calls.append(message.assign.call.call_id)
             facts = {"open": self.status.open + 1}
             if self.status.capacity < UNLIMITED:
                 facts["capacity"] = self.status.capacity - 1
-            self.status = evolve(self.status, **facts)
+            self.status = replace(self.status, **facts)
 
     def say(self, **facts):
-        self.status = evolve(self.status, **facts)
+        self.status = replace(self.status, **facts)
         self.send(self.group, StatusChanged(self.status))
 
 

@@ -86,7 +86,7 @@ def test_a_candidate_whose_capacity_is_used_up_names_the_limit_that_binds(roster
     for _ in range(2):
         take(roster, make.assign())
     assert [i.reason for i in none(roster, make.assign()).left_out] == [reason]
-    assert roster.left_out_by_reason() == {reason: 1}
+    assert [i.reason for i in roster.left_out_at(NOW)] == [reason]
 
 
 def test_the_word_of_the_deployment_beats_our_guess(roster, make):
@@ -107,6 +107,14 @@ def test_a_half_open_candidate_is_given_one_probe(roster, make):
     assert refused.left_out == (cooling("a"),)
     assert refused.earliest is None
     assert refused.unknown
+
+
+def test_a_candidate_that_proved_itself_is_not_probing_any_more(roster, make):
+    fill(roster, make, "a", capacity=0, blocked=cooling("a", NOW + 5))
+    take(roster, make.assign(), NOW + 5)
+    roster.apply(make.status("a", seen=1, capacity=1), NOW + 6)
+    take(roster, make.assign(), NOW + 6)
+    assert [i.reason for i in none(roster, make.assign(), NOW + 6).left_out] == ["parallel"]
 
 
 def test_a_late_word_of_an_old_call_gives_no_second_probe(roster, make):
@@ -231,8 +239,9 @@ def test_one_that_failed_and_is_not_eligible_is_not_repeatable(roster, make):
 
 def test_one_that_is_never_to_be_taken_is_not_repeatable(roster, make):
     fill(roster, make, "a")
-    picked = none(roster, make.assign(exclude=["a"], never=["a"], repeat=True))
-    assert (picked.repeatable, picked.hopeless) == (False, True)
+    for repeat in (False, True):
+        picked = none(roster, make.assign(exclude=["a"], never=["a"], repeat=repeat))
+        assert (picked.repeatable, picked.hopeless) == (False, True)
 
 
 def test_one_that_refused_this_call_is_passed_over_for_its_own_reason(roster, make):
@@ -320,6 +329,8 @@ def test_a_record_does_not_change_when_the_group_does(roster, make):
     decision = roster.pick(make.assign(), NOW, RNG).decision
     roster.remove("d0")
     assert (len(decision.left_out), decision.left_out_by_reason) == (MAX_LEFT_OUT, {"cooling_down": 1})
+    later = roster.pick(make.assign(), NOW, RNG).decision
+    assert (later.left_out[0].deployment_id, later.left_out_by_reason) == ("d1", {})
 
 
 # -- strategies that requests name

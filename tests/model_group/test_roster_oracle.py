@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from turnout.actors.model_group.left_out import MIN_WAIT_SECONDS
 from turnout.actors.model_group.roster import Picked, Roster
-from turnout.actors.model_group.strategies import SimpleShuffle
+from turnout.actors.model_group.strategies.shuffle import SimpleShuffle
 from turnout.messages.outcomes import LeftOut
 
 START = 1_000_000.0
@@ -91,7 +92,8 @@ steps = st.one_of(
 def test_the_eligible_are_those_that_a_scan_would_find(make, script, rpm):
     roster, model, now = Roster("gpt-4", make.First(), make.First), Model(), START
     for what, name, number, block in script:
-        blocked = None if block is None else LeftOut(name, block[0], None if block[1] is None else now + block[1])
+        until = None if block is None or block[1] is None else now + block[1]
+        blocked = None if block is None else LeftOut(name, block[0], until)
         if what == "join":
             status = make.status(name, capacity=0 if blocked else number, blocked=blocked)
             roster.add(make.deployment(name, rpm=rpm), status, object(), now)
@@ -126,7 +128,7 @@ def test_the_eligible_are_those_that_a_scan_would_find(make, script, rpm):
         assert roster.eligible == len(eligible)
         assert roster.next_release() == model.next_release()
         said = {reason: count for reason, count in model.by_reason().items() if reason}
-        counted = roster.left_out_by_reason()
+        counted = Counter(item.reason for item in roster.left_out_at(now))
         assert sum(counted.values()) == len(model.known) - len(eligible)
         assert all(counted.get(reason, 0) >= count for reason, count in said.items())
 

@@ -53,9 +53,8 @@ class CostBased:
         """What a call costs does not depend on how many there were."""
 
     def pick(self, query: Query, rng: random.Random) -> Pick | None:
-        demand = query.demand
-        output = demand.output_tokens
-        compared = self._index.cheapest(demand.input_tokens, output)
+        tokens = _tokens(query)
+        compared = self._index.cheapest(*tokens)
         if not compared:
             return self._pick_unpriced(query, rng)
         compared.sort(key=_cost)
@@ -63,7 +62,7 @@ class CostBased:
         if len(compared) > 1 and compared[1][0] == cost:
             return self._walk(query, rng)
         members = prices.members
-        count = 1 if len(members) == 1 else tier_from(prices, demand.input_tokens, output, 0).end
+        count = 1 if len(members) == 1 else tier_from(prices, *tokens, 0).end
         draw = None if count == 1 else rng.random()
         candidate = members[0 if draw is None else int(draw * count)][2]
         if query.admits(candidate):
@@ -72,8 +71,7 @@ class CostBased:
 
     def _walk(self, query: Query, rng: random.Random, refused: Candidate | None = None) -> Pick | None:
         """The long way, for ties and refusals: tier by tier."""
-        demand = query.demand
-        tiers = self._index.ascending(demand.input_tokens, demand.output_tokens)
+        tiers = self._index.ascending(*_tokens(query))
         tier = next(tiers, None)
         while tier is not None:
             same, higher = _of_one_cost(tier, tiers)
@@ -89,6 +87,11 @@ class CostBased:
             if query.admits(candidate):
                 return Pick(candidate, None, draw)
         return None
+
+
+def _tokens(query: Query) -> tuple[int, int | None]:
+    """Input, at least 1 (for no tokens at all everybody would be the cheapest), and output."""
+    return query.demand.input_tokens or 1, query.demand.output_tokens
 
 
 def _prices(candidate: Candidate) -> Prices | None:
@@ -112,9 +115,7 @@ def _of_one_cost(tier: Tier, tiers: Iterator[Tier]) -> tuple[list[Tier], Tier | 
     return same, None
 
 
-def _pick_among(
-    same: list[Tier], query: Query, rng: random.Random, refused: Candidate | None
-) -> Pick | None:
+def _pick_among(same: list[Tier], query: Query, rng: random.Random, refused: Candidate | None) -> Pick | None:
     """An admitted candidate of these tiers, which all cost the same."""
     count = sum(tier.end - tier.start for tier in same)
     cost = same[0].cost
@@ -142,9 +143,7 @@ def _cost(compared: tuple[float, PriceList]) -> float:
     return compared[0]
 
 
-def _shown(
-    candidate: Candidate, compared: list[tuple[float, PriceList]]
-) -> tuple[tuple[str, float], ...]:
+def _shown(candidate: Candidate, compared: list[tuple[float, PriceList]]) -> tuple[tuple[str, float], ...]:
     """The pick, beside the next price list that came up."""
     picked = (candidate.id, compared[0][0])
     if len(compared) == 1:

@@ -20,9 +20,7 @@ __all__ = ["fewest", "lowest"]
 Row = tuple[float, int, "Candidate"]
 
 
-def fewest(
-    buckets: CountBuckets, admits: Callable[[Candidate], bool], rng: random.Random
-) -> Pick | None:
+def fewest(buckets: CountBuckets, admits: Callable[[Candidate], bool], rng: random.Random) -> Pick | None:
     """The admitted candidate of the lowest count, ties at random."""
     if not buckets:
         return None

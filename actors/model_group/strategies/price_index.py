@@ -118,14 +118,17 @@ class PriceIndex:
     def cheapest(self, input_tokens: int, output_tokens: int | None) -> list[tuple[float, PriceList]]:
         """The price lists that were compared, with their costs; the cheapest are among them, all.
 
-        `output_tokens` None stands for each candidate's own mean.
+        `input_tokens` is at least 1; `output_tokens` None stands for each candidate's own mean.
         """
         if len(self._lists) <= 1:
-            return [(tier_from(entry, input_tokens, output_tokens, 0).cost, entry) for entry in self._lists.values()]
+            return [
+                (tier_from(entry, input_tokens, output_tokens, 0).cost, entry)
+                for entry in self._lists.values()
+            ]
         found: dict[PriceList, float] = {}
         best = math.inf
         for floor, entries in self._come_up(input_tokens, output_tokens):
-            if floor > best:
+            if floor > best and len(found) > 1:  # one beside the cheapest, to explain it with
                 break
             for entry in entries:
                 if entry not in found:
@@ -160,8 +163,6 @@ class PriceIndex:
         """The walk: price lists, each time with what they and all later ones cost at least."""
         if len(self._lists) == 1:
             return iter([(0.0, tuple(self._lists.values()))])
-        if output == 0:
-            a = max(1, a)  # or else everything would cost the same: nothing
         low, share, other_share = _beside(a, 1 if output is None else output)
         rows, others = self._direction(low, output is None), self._direction(low + 1, output is None)
         share *= ROUNDING

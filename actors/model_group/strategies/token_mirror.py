@@ -8,9 +8,9 @@ yet. So the group keeps a mirror:
 * a status is the truth as of then: the mirror becomes `status.tokens_used` plus what was sent and
   not seen by the deployment (`Candidate.open - status.open` calls, the last ones sent);
 * the difference is what calls that ended gave back (or took in addition). It is booked on the call
-  that ended last if calls end in the order they began. They mostly do, and then the mirror is exact
-  at every moment; where they do not, the sum is still exact at every status, and in between what
-  leaves may be off by how much two calls missed their reservations.
+  that ended last if calls end in the order they began. Where they do, within the 60 s, the mirror
+  is exact at every moment; where they do not, the sum is still exact at every status, and in
+  between what leaves may be off by how much two calls missed their reservations.
 
 The sum is always that of the entries: it never goes below 0, and is 0 after 60 quiet seconds.
 """
@@ -197,12 +197,12 @@ class TokenMirror:
         if not difference:
             return
         entries = record.entries
-        ended_last = len(entries) - 1 - still_open
-        if difference > 0 and ended_last < 0:
-            self._append(record, now, difference)
-        elif difference > 0:
+        ended_last = max(0, len(entries) - 1 - still_open)
+        if difference < 0:
+            record.give_back(-difference, ended_last)
+        elif entries:
             entries[ended_last].tokens += difference
         else:
-            record.give_back(-difference, max(0, ended_last))
+            self._append(record, now, difference)
         record.used += difference
         self._changed(record.id, record.used)

@@ -1,0 +1,152 @@
+"""The file of a SQLite journal: whose it is, what is in it, and who may write to it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...messages.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "FileLock", "open_for_reading", "open_for_writing"]
+
+APPLICATION_ID = 0x7475726E
+"""What makes a SQLite file one of ours: "turn"."""
+
+SCHEMA_VERSION = 1
+
+CACHED_STATEMENTS = 32
+"""Inserts come in twelve sizes; beside them a handful of others."""
+
+PAGE_BYTES = 16_384
+"""Large pages: requests have random names, so a commit touches much of the index, page by page."""
+
+CACHE_KIB = 32_768
+"""More than a commit ever touches."""
+
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE runs (
+    last INTEGER PRIMARY KEY AUTOINCREMENT,  -- position of the last event; never given out twice
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,                -- of the last event
+    batch INTEGER NOT NULL,                  -- position of the first event of this commit
+    events TEXT NOT NULL
+);
+CREATE INDEX runs_of_stream ON runs (stream);
+CREATE TABLE snapshots (
+    stream TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    at REAL NOT NULL,
+    state TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE VIEW events AS
+    SELECT value ->> 0 AS position, stream, version - json_array_length(runs.events) + 1 + key AS version,
+           value ->> 1 AS at, value ->> 2 AS type, value ->> 3 AS type_version, value -> 4 AS fields
+    FROM runs, json_each(runs.events);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+
+
+class FileLock:
+    """Held by the one process that may write to `path`; ends with the process, however that ends.
+
+    A lock file of its own: SQLite's locks on the database would be dropped by any other use of it.
+
+    Raises:
+        ConfigurationError: another router has the file, or its folder cannot be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        name = path.with_name(path.name + ".lock")
+        try:
+            self._file: int | None = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            msg = f"journal {str(path)!r} cannot be opened: {error.strerror} ({name.name})"
+            raise ConfigurationError(msg) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(self._file, 32).decode("ascii", "replace").strip()
+            os.close(self._file)
+            msg = f"journal {str(path)!r} is in use by another router (process {owner or 'unknown'})"
+            raise ConfigurationError(msg) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another have it. The lock file stays: removing it would race with who opens it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection to the journal at `path`, which is made when there is none.
+
+    Raises:
+        ConfigurationError: the file is something else, newer than we are, or cannot be written to.
+    """
+    database: sqlite3.Connection | None = None
+    try:
+        database = sqlite3.connect(
+            path,
+            timeout=busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        database.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others stay as they are
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        _claim(database, path)
+        if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            msg = f"journal {str(path)!r} is on a file system that SQLite cannot keep a write-ahead log on"
+            raise ConfigurationError(msg)
+        database.execute("PRAGMA synchronous = FULL")
+    except (sqlite3.Error, ConfigurationError) as error:
+        if database is not None:
+            database.close()
+        if isinstance(error, ConfigurationError):
+            raise
+        msg = f"journal {str(path)!r} cannot be opened: {error}"
+        raise ConfigurationError(msg) from None
+    return database
+
+
+def _claim(database: sqlite3.Connection, path: Path) -> None:
+    """See that the file is ours, or empty and thus ours from now on. Changes nothing of others."""
+    ours = database.execute("PRAGMA application_id").fetchone()[0]
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if ours == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        database.executescript(_SCHEMA)
+        return
+    if ours != APPLICATION_ID:
+        msg = f"journal {str(path)!r} is a SQLite database of something else"
+        raise ConfigurationError(msg)
+    if version != SCHEMA_VERSION:
+        msg = f"journal {str(path)!r} has schema version {version}; this Turnout knows {SCHEMA_VERSION}"
+        raise ConfigurationError(msg)
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"runs", "snapshots"} <= tables:
+        msg = f"journal {str(path)!r} is damaged: it lacks tables"
+        raise ConfigurationError(msg)
+
+
+def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection that sees what is committed and cannot write."""
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode=ro",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )

@@ -1,0 +1,315 @@
+"""Calls over HTTP: encode, send, read, decode, tell.
+
+One call is one task. It ends by telling its outcome, once; a cancelled one tells nothing. Its time
+is watched from outside, by the Deployment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ...messages.commands import ProviderFinished, ProviderOpened
+from ...messages.errors import ConfigurationError, NotFoundError, RequestError
+from ...messages.outcomes import CallOutcome
+from .codecs import codec_for
+from .failures import broken_connection, prompt_texts, refusal, unexpected, unusable
+from .reply_headers import MAX_RETRY_AFTER, provider_limits
+from .sse import EventTooLargeError, SseReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ...messages.deployment import Deployment
+    from ...messages.outcomes import ProviderLimits, Usage
+    from ...messages.responses import ModelResponseStream
+    from ..runtime.dispatcher import Dispatcher, Task
+    from .ports import ProviderCall
+    from .sse import SseEvent
+    from .wire import Codec, StreamDecoder
+
+__all__ = ["MAX_BODY_BYTES", "HttpCaller"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Of a whole answer; one with more is an error, and its connection is closed."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""Of an error's body that are read; its beginning says all that we pass on."""
+
+MAX_UNOPENED = 256
+"""Chunks without content that a stream may begin with."""
+
+MAX_CODECS = 100_000
+"""Codecs kept, one per deployment; beyond that the oldest is built again when it is needed."""
+
+DRAIN_SECONDS = 1.0
+"""How long the end of a finished stream is waited for, so that its connection can be used again."""
+
+
+class HttpCaller:
+    """Starts calls over an httpx transport; see :class:`~.ports.Caller`.
+
+    Args:
+        transport: any; it is not closed here.
+        dispatcher: runs the tasks, and has the clock.
+        max_retry_after: seconds; a provider that asks for more is not believed.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        dispatcher: Dispatcher,
+        *,
+        max_retry_after: float = MAX_RETRY_AFTER,
+    ) -> None:
+        self.transport = transport
+        self.dispatcher = dispatcher
+        self.max_retry_after = max_retry_after
+        self._codecs: dict[str, tuple[Deployment, Codec]] = {}
+
+    def __repr__(self) -> str:
+        return f"<HttpCaller {self.transport!r} · {len(self._codecs)} codecs>"
+
+    def start(
+        self, call: ProviderCall, deliver: Callable[[ProviderOpened | ProviderFinished], None]
+    ) -> HttpCall:
+        """Begin a call."""
+        http_call = HttpCall(self, call, deliver)
+        http_call.task = self.dispatcher.spawn(http_call.run())
+        return http_call
+
+    def codec(self, deployment: Deployment) -> Codec:
+        """The deployment's codec, built on its first call and again when the deployment changed."""
+        known = self._codecs.get(deployment.id)
+        if known is not None and known[0] is deployment:
+            return known[1]
+        codec = codec_for(deployment)
+        if len(self._codecs) >= MAX_CODECS:
+            del self._codecs[next(iter(self._codecs))]
+        self._codecs[deployment.id] = (deployment, codec)
+        return codec
+
+
+class HttpCall:
+    """One call under way; see :class:`~.ports.CallHandle`."""
+
+    __slots__ = (
+        "_body",
+        "_call",
+        "_caller",
+        "_decoder",
+        "_deliver",
+        "_deployment",
+        "_limits",
+        "_silent",
+        "task",
+    )
+
+    def __init__(
+        self,
+        caller: HttpCaller,
+        provider_call: ProviderCall,
+        deliver: Callable[[ProviderOpened | ProviderFinished], None],
+    ) -> None:
+        self._caller = caller
+        self._call = provider_call.call
+        self._deployment = provider_call.deployment
+        self._deliver = deliver
+        self._body: Any = None
+        self._decoder: StreamDecoder | None = None
+        self._limits: ProviderLimits | None = None
+        self._silent = False
+        self.task: Task | None = None
+
+    def __repr__(self) -> str:
+        state = "cancelled or over" if self._silent else "open"
+        return f"<HttpCall {self._call.call_id} · {state}>"
+
+    def cancel(self) -> Usage | None:
+        """Abort it; nothing is delivered any more. Gives the usage told so far."""
+        if not self._silent:
+            self._silent = True
+            if self.task is not None:
+                self.task.cancel()
+        return self._usage()
+
+    def _usage(self) -> Usage | None:
+        return None if self._decoder is None else self._decoder.usage
+
+    # -- the task
+
+    async def run(self) -> None:
+        """Do it all. Ends with one delivery, unless it was cancelled."""
+        response: httpx.Response | None = None
+        try:
+            codec = self._codec()
+            request = codec.encode(self._call)
+            response = await self._caller.transport.handle_async_request(request)
+            self._body = _bytes_of(response)
+            self._finish(await self._answer(codec, response))
+            if self._call.stream:
+                await self._drain()
+        except RequestError as error:
+            self._fail(error)
+        except httpx.TransportError as error:
+            self._fail(broken_connection(self._deployment, error))
+        except Exception as error:  # noqa: BLE001  (a bug in a transport must not hang the call)
+            self._fail(unexpected(self._deployment, error))
+        finally:
+            if response is not None:
+                await _close(self._body, response)
+
+    def _codec(self) -> Codec:
+        try:
+            return self._caller.codec(self._deployment)
+        except ConfigurationError as error:
+            # like a model that is not there: another deployment may well do
+            deployment = self._deployment
+            raise NotFoundError(
+                str(error), deployment.provider, deployment.model, deployment_id=deployment.id
+            ) from error
+
+    def _finish(self, outcome: CallOutcome) -> None:
+        if not self._silent:
+            self._silent = True
+            self._deliver(ProviderFinished(self._call.call_id, outcome))
+
+    def _fail(self, error: RequestError) -> None:
+        self._finish(CallOutcome("failed", error=error, usage=self._usage(), limits=self._limits))
+
+    async def _answer(self, codec: Codec, response: httpx.Response) -> CallOutcome:
+        self._limits = provider_limits(response.headers)
+        if response.status_code != 200:
+            raise await self._refusal(response)
+        if self._call.stream:
+            return await self._streamed(codec, response)
+        decoded = codec.decode(await self._whole(response), self._call)
+        return CallOutcome("succeeded", decoded.response, usage=decoded.usage, limits=self._limits)
+
+    # -- whole answers
+
+    async def _refusal(self, response: httpx.Response) -> RequestError:
+        return refusal(
+            self._deployment,
+            response.status_code,
+            response.headers,
+            await _beginning(self._body, MAX_ERROR_BYTES),
+            self._caller.dispatcher.clock.now(),
+            prompt=prompt_texts(self._call.request),
+            max_retry_after=self._caller.max_retry_after,
+        )
+
+    async def _whole(self, response: httpx.Response) -> bytes:
+        announced = response.headers.get("content-length", "")
+        body = b""
+        if not (announced.isdigit() and len(announced) < 20 and int(announced) > MAX_BODY_BYTES):
+            body = await _beginning(self._body, MAX_BODY_BYTES + 1)
+            if len(body) <= MAX_BODY_BYTES:
+                return body
+        raise unusable(self._deployment, f"with more than {MAX_BODY_BYTES} bytes")
+
+    # -- streams
+
+    async def _streamed(self, codec: Codec, response: httpx.Response) -> CallOutcome:
+        kind = response.headers.get("content-type", "")
+        if kind.startswith(("application/json", "text/html")):
+            # an error object says more than "no stream" does
+            codec.decode(await self._whole(response), self._call)
+            raise unusable(self._deployment, "a stream request with a whole answer")
+        decoder = self._decoder = codec.stream(self._call)
+        await self._pump(decoder)
+        decoder.finish()
+        return CallOutcome("succeeded", usage=decoder.usage, limits=self._limits)
+
+    async def _pump(self, decoder: StreamDecoder) -> None:
+        """Events from the socket into the channel, until the stream is done or its bytes end.
+
+        Until the first content nothing is put: a failed attempt must leave no chunk in front of the
+        one that follows it.
+        """
+        feed = SseReader().feed
+        channel = self._call.channel
+        held: list[ModelResponseStream] | None = []
+        async for data in self._body:
+            for event in self._events(feed, data):
+                chunk = decoder.decode(event)
+                if chunk is None:
+                    if decoder.done:
+                        return
+                elif held is None:
+                    channel.put(chunk)
+                    if channel.full:
+                        await channel.space()
+                else:
+                    held.append(chunk)
+                    if _has_content(chunk):
+                        self._open(held)
+                        held = None
+                    elif len(held) > MAX_UNOPENED:
+                        raise unusable(self._deployment, f"{MAX_UNOPENED} chunks without content")
+
+    def _events(self, feed: Callable[[bytes], list[SseEvent]], data: bytes) -> list[SseEvent]:
+        try:
+            return feed(data)
+        except EventTooLargeError as error:
+            raise unusable(self._deployment, f"a stream with {error}") from None
+
+    def _open(self, held: list[ModelResponseStream]) -> None:
+        if self._silent:
+            return
+        for chunk in held:
+            self._call.channel.put(chunk)
+        self._deliver(ProviderOpened(self._call.call_id))
+
+    async def _drain(self) -> None:
+        """Read what is left of a finished stream, if it comes soon: a connection read to its end is kept."""
+        task = self.task
+        if task is None:
+            return
+        timer = self._caller.dispatcher.clock.call_later(DRAIN_SECONDS, task.cancel)
+        try:
+            await _beginning(self._body, MAX_ERROR_BYTES)
+        except httpx.TransportError:
+            return  # the answer is complete; only the connection is lost
+        finally:
+            timer.cancel()
+
+
+def _has_content(chunk: ModelResponseStream) -> bool:
+    """Whether there is more in it than a role: text, tool calls, a refusal, reasoning, the end."""
+    for choice in chunk.choices:
+        delta = choice.delta
+        if delta.content or delta.tool_calls or choice.finish_reason is not None:
+            return True
+        extra = delta.__pydantic_extra__
+        if extra and any(extra.values()):
+            return True
+    return False
+
+
+def _bytes_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; only a compressed one takes the way through httpx's decoders."""
+    if response.headers.get("content-encoding", "identity") == "identity":
+        return aiter(response.stream)  # type: ignore[arg-type]  # a transport's stream is an async one
+    return response.aiter_bytes()
+
+
+async def _beginning(body: AsyncIterator[bytes], limit: int) -> bytes:
+    """What is left of the body, or as much of it as came until there was `limit` of it."""
+    parts = []
+    size = 0
+    async for data in body:
+        parts.append(data)
+        size += len(data)
+        if size >= limit:
+            break
+    return b"".join(parts)
+
+
+async def _close(body: AsyncIterator[bytes], response: httpx.Response) -> None:
+    """End an answer, whether it was read to its end or not."""
+    close = getattr(body, "aclose", None)
+    if close is not None:  # most transports' bodies are generators, which must not be left half-read
+        await close()
+    await response.aclose()

@@ -1,0 +1,76 @@
+"""What a wire format must do: a call into an HTTP request, and the answer back into ours.
+
+A codec belongs to one deployment and is built once: its URL, its headers and its default
+parameters are ready before the first call. It does no I/O and keeps nothing between calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ...messages.commands import Call
+    from ...messages.outcomes import Usage
+    from ...messages.responses import ModelResponse, ModelResponseStream
+    from .sse import SseEvent
+
+__all__ = ["Codec", "Decoded", "StreamDecoder"]
+
+
+@frozen
+class Decoded:
+    """A whole answer. `usage` is None when the provider did not say."""
+
+    response: ModelResponse
+    usage: Usage | None
+
+
+class StreamDecoder(Protocol):
+    """Reads the events of one streamed answer.
+
+    Attributes:
+        usage: what the provider has said so far.
+        done: the stream said that it is over; nothing after it counts.
+    """
+
+    usage: Usage | None
+    done: bool
+
+    def decode(self, event: SseEvent) -> ModelResponseStream | None:
+        """The chunk to hand on; None for an event that is not the caller's business.
+
+        Raises:
+            RequestError: the event is an error, or no chunk.
+        """
+
+    def finish(self) -> None:
+        """The bytes have ended, or `done` is set.
+
+        Raises:
+            RequestError: too early.
+        """
+
+
+class Codec(Protocol):
+    """One deployment's wire format."""
+
+    def encode(self, call: Call) -> httpx.Request:
+        """The request, complete with `Host` and `Content-Length`, for any httpx transport.
+
+        Raises:
+            BadRequestError: a parameter cannot be written as JSON or as a header.
+        """
+
+    def decode(self, body: bytes, call: Call) -> Decoded:
+        """The answer in a body that came with status 200.
+
+        Raises:
+            RequestError: it is not one.
+        """
+
+    def stream(self, call: Call) -> StreamDecoder:
+        """A decoder for this call's events."""

@@ -1,0 +1,141 @@
+"""The commands as a person at a terminal meets them."""
+
+import os
+import signal
+import subprocess
+import sys
+from io import StringIO
+
+import pytest
+
+from turnout.cli.main import main
+from turnout.testing.upstream import Behaviour, Span, run_upstream
+
+ASKED_AT_MOST = 10_000
+"""So often the upstream is asked whether something has happened."""
+
+MODELS = {
+    "broken": Behaviour(error_rate=1.0, error_status=500),
+    "locked": Behaviour(error_rate=1.0, error_status=401),
+    "cuts": Behaviour(cut_streams=1.0),
+    "slow": Behaviour(latency=Span(3600.0)),
+}
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with run_upstream(Behaviour(words=9), MODELS, seed=5) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(upstream, capsys):
+    def ask(*arguments, model="m"):
+        code = main(["ask", model, *arguments, "--api-base", upstream.api_base])
+        return code, *capsys.readouterr()
+
+    return ask
+
+
+ANSWER = 'This is m. You said: "Hello", and so the\n'
+
+
+@pytest.mark.parametrize("how", [[], ["--no-stream"]])
+def test_an_answer_is_printed(ask, how):
+    assert ask("Hello", *how) == (0, ANSWER, "")
+
+
+def test_a_dash_reads_the_question_from_stdin(ask, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", StringIO("Hello"))
+    assert ask("-") == (0, ANSWER, "")
+
+
+def test_a_failure_is_one_line_and_exit_code_1(ask):
+    code, out, complaint = ask("Hello", model="broken")
+    assert (code, out) == (1, "")
+    assert complaint.startswith("turnout: InternalServerError: ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_refused_key_is_told_with_where_it_should_have_been(ask, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-0123456789abcdef")
+    code, _, complaint = ask("Hello", "--key-env", "MY_KEY", model="locked")
+    assert code == 1
+    assert "MY_KEY" in complaint
+    assert "0123456789" not in complaint
+
+
+def test_a_stream_that_breaks_off_shows_what_came_and_fails(ask):
+    code, out, complaint = ask("Hello", model="cuts")
+    assert code == 1
+    assert out.startswith("This")
+    assert out.endswith("\n")
+    assert complaint.startswith("turnout: the answer broke off")
+
+
+def test_a_timeout_is_a_failure(ask):
+    code, _, complaint = ask("Hello", "--timeout", "0.05", model="slow")
+    assert code == 1
+    assert "Timeout" in complaint
+
+
+def test_a_model_of_no_known_provider_is_a_failure_before_anything_is_sent(capsys):
+    assert main(["ask", "nosuch/model", "Hello"]) == 1
+    assert "nosuch" in capsys.readouterr().err
+
+
+def test_a_variable_that_is_not_set_is_named(ask):
+    code, _, complaint = ask("Hello", "--key-env", "TURNOUT_NO_SUCH_KEY")
+    assert code == 1
+    assert "TURNOUT_NO_SUCH_KEY" in complaint
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["ask", "m"],
+        ["demo", "--requests", "0"],
+        ["demo", "--rate", "fast"],
+        ["upstream", "--error-rate", "2"],
+        ["upstream", "--model", "m:speed=1"],
+        ["upstream", "--model", ":words=1"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: turnout" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["ask", "demo", "upstream"])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"python -m turnout {command}" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_ask_cancels_the_call_upstream_and_is_exit_code_130(upstream):
+    def seen(what, times):
+        return any(upstream.stats()["slow"].get(what, 0) >= times for _ in range(ASKED_AT_MOST))
+
+    before = upstream.stats()["slow"]
+    command = [sys.executable, "-m", "turnout", "ask", "slow", "Hi", "--api-base", upstream.api_base]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert seen("requests", before.get("requests", 0) + 1)
+        process.send_signal(signal.SIGINT)
+        out, complaints = process.communicate(timeout=20)
+    assert (process.returncode, out, complaints) == (130, b"", b"")
+    assert seen("left", before.get("left", 0) + 1)
+
+
+def test_a_reader_that_leaves_is_no_crash(upstream):
+    command = [sys.executable, "-m", "turnout", "ask", "m", "Hi", "--api-base", upstream.api_base]
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, timeout=20, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
