@@ -20,7 +20,7 @@ from .children import ROOT, serving, upstream
 from .load import p50
 from .peers_environment import environment, versions
 from .progress import done, say
-from .report import Figure, as_json, machine, table
+from .report import Figure, as_json, machine, side_by_side, table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -105,18 +105,23 @@ def main() -> int:
         return 130
     finally:
         done()
+    report(held, arguments.output, quick=arguments.quick)
+    return 0
+
+
+def report(held: Mapping[Contest, Results], output: Path, *, quick: bool) -> None:
+    """Print both tables and write them as JSON."""
     figures = [figure for contest, results in held.items() for figure in ratios(contest, results)]
-    print("\n".join(f"{name}: {value}" for name, value in (machine() | versions()).items()))
-    print("", side_by_side(held), table(figures), sep="\n\n")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    rows = {
-        contest.what: {NAMES[name]: p50(r) for name, r in results.items()}
+    measured = {
+        contest.what: {NAMES[name]: contest.shown(p50(values)) for name, values in results.items()}
         for contest, results in held.items()
     }
-    arguments.output.write_text(
-        as_json(figures, quick=arguments.quick, peers=versions(), measured=rows), encoding="utf-8"
-    )
-    return 0
+    print("\n".join(f"{name}: {value}" for name, value in (machine() | versions()).items()))
+    print("", side_by_side(measured), table(figures), sep="\n\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    text = as_json(figures, quick=quick, peers=versions(), measured=measured)
+    output.write_text(text, encoding="utf-8")
+    print(f"\nwritten to {output}")
 
 
 def hold(contest: Contest, python: Path, rounds: int, wanted: Collection[str]) -> Results:
@@ -181,15 +186,6 @@ def ratios(contest: Contest, results: Results) -> list[Figure]:
         for name, theirs in results.items()
         if name != OURS
     ]
-
-
-def side_by_side(held: Mapping[Contest, Results]) -> str:
-    """A Markdown table: a row for each contest, a column for each contender."""
-    lines = ["| what | " + " | ".join(NAMES.values()) + " |", "|---" * (len(NAMES) + 1) + "|"]
-    for contest, results in held.items():
-        row = [contest.shown(p50(results[name])) if name in results else "-" for name in NAMES]
-        lines.append(f"| {contest.what} | " + " | ".join(row) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import contextlib
 import cProfile
 import pstats
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from turnout import Router
 
@@ -21,7 +21,7 @@ from .load import in_flight, one_by_one
 from .workload import GROUP, MESSAGES, WIDTH, http_list, mock_list
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterable, Sequence
 
 WARM_UP = 200
 REQUESTS = {"mock": 20_000, "http": 5_000, "stream": 40}
@@ -37,7 +37,8 @@ async def serve(
             await router.acompletion(model=GROUP, messages=MESSAGES)
 
         async def stream() -> None:
-            async for _ in await router.acompletion(model=GROUP, messages=MESSAGES, stream=True):
+            answer = await router.acompletion(model=GROUP, messages=MESSAGES, stream=True)
+            async for _ in cast("AsyncIterable[object]", answer):
                 pass
 
         await one_by_one(stream if path == "stream" else call, min(WARM_UP, count))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import asdict, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Figure", "as_json", "machine", "read", "table"]
+__all__ = ["Figure", "as_json", "machine", "read", "side_by_side", "table"]
 
 
 @frozen
@@ -58,6 +58,13 @@ def table(figures: Iterable[Figure]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [line([cell.ljust(w) for cell, w in zip(row, widths, strict=True)]) for row in rows]
     return "\n".join([lines[0], line(["-" * w for w in widths]), *lines[1:]])
+
+
+def side_by_side(measured: Mapping[str, Mapping[str, str]]) -> str:
+    """A Markdown table: a row for each thing measured, a column for each contender."""
+    names = list(dict.fromkeys(name for row in measured.values() for name in row))
+    rows = [[what, *(row.get(name, "-") for name in names)] for what, row in measured.items()]
+    return "\n".join(map(line, [["what", *names], ["---"] * (len(names) + 1), *rows]))
 
 
 def line(row: Sequence[str]) -> str:

@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        return run(parsed)
+        code = run(parsed)
+        sys.stdout.flush()  # here and not at the interpreter's end, where nobody could catch it
     except Failure as failure:
         complain(str(failure))
         return EXIT_FAILED
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return EXIT_FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

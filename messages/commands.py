@@ -68,7 +68,7 @@ UNLIMITED = 1 << 60
 # -- to the Supervisor ---------------------------------------------------------------------------
 
 
-class Dispatch(Message):
+class Dispatch(Message, frozen=True):
     """Route this request; settle `reply` exactly once with a response, a stream or an error.
 
     `fallbacks` are those the request brought along, already parsed; None leaves it to the router's.
@@ -82,14 +82,14 @@ class Dispatch(Message):
     fallbacks: Any = None
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True):
     """The caller left: stop whatever is going on for this request."""
 
     request_id: str
     reason: str = "caller left"
 
 
-class Assigned(Message):
+class Assigned(Message, frozen=True):
     """The group chose a deployment and has sent it the call."""
 
     request_id: str
@@ -97,7 +97,7 @@ class Assigned(Message):
     decision: Decision
 
 
-class Unassigned(Message):
+class Unassigned(Message, frozen=True):
     """The group could not place the call.
 
     `repeatable`: a deployment that failed in this request is eligible right now.
@@ -118,7 +118,7 @@ class Unassigned(Message):
     problem: str | None = None
 
 
-class Queued(Message):
+class Queued(Message, frozen=True):
     """The call waits in the group's waiting room; `until` is the earliest known release."""
 
     request_id: str
@@ -128,7 +128,7 @@ class Queued(Message):
     left_out: tuple[LeftOut, ...] = ()
 
 
-class StreamOpened(Message):
+class StreamOpened(Message, frozen=True):
     """The first content chunk is in the channel: the stream may be given to the caller."""
 
     request_id: str
@@ -136,7 +136,7 @@ class StreamOpened(Message):
     deployment_id: str
 
 
-class CallEnded(Message):
+class CallEnded(Message, frozen=True):
     """A call is over. `cost` is US dollars, None when unknown."""
 
     request_id: str
@@ -147,13 +147,13 @@ class CallEnded(Message):
     cost: float | None = None
 
 
-class DeadlineReached(Message):
+class DeadlineReached(Message, frozen=True):
     """Timer: the whole request has run out of time."""
 
     request_id: str
 
 
-class RetryDue(Message):
+class RetryDue(Message, frozen=True):
     """Timer: the pause before the next attempt is over."""
 
     request_id: str
@@ -163,7 +163,7 @@ class RetryDue(Message):
 # -- to a ModelGroup -----------------------------------------------------------------------------
 
 
-class Call(Message):
+class Call(Message, frozen=True):
     """One attempt: the same value from the Supervisor to the provider.
 
     Attributes:
@@ -188,7 +188,7 @@ class Call(Message):
     channel: Any = None
 
 
-class Assign(Message):
+class Assign(Message, frozen=True):
     """Place this call on a deployment of the group.
 
     `exclude` failed in this request: taken only when nothing else is eligible and `repeat`.
@@ -208,13 +208,13 @@ class Assign(Message):
     """Deployments that refused this very call, in this assignment."""
 
 
-class Withdraw(Message):
+class Withdraw(Message, frozen=True):
     """The call no longer waits (cancelled, or its deadline passed)."""
 
     call_id: str
 
 
-class CallRefused(Message):
+class CallRefused(Message, frozen=True):
     """The deployment's own state forbids the call; the group picks again without it."""
 
     assign: Assign
@@ -222,13 +222,13 @@ class CallRefused(Message):
     status: DeploymentStatus
 
 
-class StatusChanged(Message):
+class StatusChanged(Message, frozen=True):
     """What a deployment wants its group to know; the group's roster mirrors it."""
 
     status: DeploymentStatus
 
 
-class AddMember(Message):
+class AddMember(Message, frozen=True):
     """A deployment joins the group (or comes back after a restart, with a new reference)."""
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"ref"})
@@ -238,17 +238,17 @@ class AddMember(Message):
     ref: Any = None
 
 
-class RemoveMember(Message):
+class RemoveMember(Message, frozen=True):
     """A deployment leaves the group: no new call goes to it."""
 
     deployment_id: str
 
 
-class ReleaseDue(Message):
+class ReleaseDue(Message, frozen=True):
     """Timer: a deployment that waiting calls hope for may be free now."""
 
 
-class DeploymentStatus(Value):
+class DeploymentStatus(Value, frozen=True):
     """A deployment's own word on what it can take. A mirror may be stale; the owner is asked last.
 
     Attributes:
@@ -287,54 +287,54 @@ class DeploymentStatus(Value):
 # -- to a Deployment -----------------------------------------------------------------------------
 
 
-class StartCall(Message):
+class StartCall(Message, frozen=True):
     """Admit and start this call, or refuse it."""
 
     assign: Assign
 
 
-class CancelCall(Message):
+class CancelCall(Message, frozen=True):
     """Abort the call upstream, free the slot, settle the tokens."""
 
     call_id: str
     reason: str
 
 
-class AttemptTimedOut(Message):
+class AttemptTimedOut(Message, frozen=True):
     """Timer: the attempt, its first chunk or its next chunk is overdue."""
 
     call_id: str
 
 
-class ProviderOpened(Message):
+class ProviderOpened(Message, frozen=True):
     """From the caller task: the first content chunk is in the channel."""
 
     call_id: str
 
 
-class ProviderFinished(Message):
+class ProviderFinished(Message, frozen=True):
     """From the caller task: the call is over, exactly once per call that was not cancelled."""
 
     call_id: str
     outcome: CallOutcome
 
 
-class Announce(Message):
+class Announce(Message, frozen=True):
     """Join the group again: it was restarted and knows nobody."""
 
 
-class SaveSnapshot(Message):
+class SaveSnapshot(Message, frozen=True):
     """Save the state now: events were lost, and a recovery should begin behind the gap."""
 
 
-class Inspect(Message):
+class Inspect(Message, frozen=True):
     """Ask an actor for its state as plain values."""
 
 
 # -- supervision ---------------------------------------------------------------------------------
 
 
-class ActorCrashed(Message):
+class ActorCrashed(Message, frozen=True):
     """A handler raised: this incarnation of the actor is dead. `lost` is the message it died of."""
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"lost"})
@@ -345,11 +345,11 @@ class ActorCrashed(Message):
     lost: Any = None
 
 
-class Shutdown(Message):
+class Shutdown(Message, frozen=True):
     """Ask the Supervisor to end every open request and to take no more."""
 
 
-class RestartDue(Message):
+class RestartDue(Message, frozen=True):
     """Timer: the back-off after a crash is over."""
 
     role: str

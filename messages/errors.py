@@ -172,7 +172,7 @@ class NotFoundError(RequestError):
     status_code = 404
 
 
-class Timeout(RequestError):
+class Timeout(RequestError):  # noqa: N818  (the name its users know)
     """408: no answer in time: the attempt's, the stream's or the whole request's."""
 
     status_code = 408
@@ -199,7 +199,7 @@ class NoDeploymentsAvailable(RequestError):  # noqa: N818  (the name its users k
 
     status_code = 429
     left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: Mapping[str, int] = {}  # noqa: RUF012  (never written)
+    left_out_by_reason: Mapping[str, int] = {}
 
 
 class APIError(RequestError):
@@ -227,9 +227,7 @@ class APIConnectionError(APIError):
 
     sent: Literal["no", "maybe"] = "maybe"
 
-    def __init__(
-        self, *args: Any, sent: Literal["no", "maybe"] = "maybe", **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, sent: Literal["no", "maybe"] = "maybe", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sent = sent
 

@@ -51,7 +51,7 @@ EVENT_TYPES: dict[str, type[Event]] = {}
 """Every event class by its TYPE."""
 
 
-class Event(Value):
+class Event(Value, frozen=True):
     """Base of all events: a stable name and a version."""
 
     TYPE: ClassVar[str]
@@ -65,7 +65,7 @@ class Event(Value):
 # -- stream "router" -----------------------------------------------------------------------------
 
 
-class RouterStarted(Event):
+class RouterStarted(Event, frozen=True):
     """A router took up this journal. `settings` holds those that differ from the defaults."""
 
     TYPE: ClassVar[str] = "router_started"
@@ -73,13 +73,13 @@ class RouterStarted(Event):
     settings: dict[str, Any]
 
 
-class RouterStopped(Event):
+class RouterStopped(Event, frozen=True):
     """The router was closed in good order."""
 
     TYPE: ClassVar[str] = "router_stopped"
 
 
-class DeploymentAdded(Event):
+class DeploymentAdded(Event, frozen=True):
     """A deployment joined its group. `config` is its configuration without secrets."""
 
     TYPE: ClassVar[str] = "deployment_added"
@@ -88,7 +88,7 @@ class DeploymentAdded(Event):
     config: dict[str, Any]
 
 
-class DeploymentRemoved(Event):
+class DeploymentRemoved(Event, frozen=True):
     """A deployment left its group."""
 
     TYPE: ClassVar[str] = "deployment_removed"
@@ -96,7 +96,7 @@ class DeploymentRemoved(Event):
     group: str
 
 
-class DeploymentRestarted(Event):
+class DeploymentRestarted(Event, frozen=True):
     """A deployment's actor crashed and was restarted from the journal, for the `restarts`th time."""
 
     TYPE: ClassVar[str] = "deployment_restarted"
@@ -105,7 +105,7 @@ class DeploymentRestarted(Event):
     restarts: int
 
 
-class DeploymentRetired(Event):
+class DeploymentRetired(Event, frozen=True):
     """A deployment's actor crashed too often and was taken out of rotation."""
 
     TYPE: ClassVar[str] = "deployment_retired"
@@ -114,7 +114,7 @@ class DeploymentRetired(Event):
     restarts: int
 
 
-class EventsLost(Event):
+class EventsLost(Event, frozen=True):
     """The journal could not take `count` events, the first of which had position `first`."""
 
     TYPE: ClassVar[str] = "events_lost"
@@ -125,7 +125,7 @@ class EventsLost(Event):
 # -- stream "deployment/<id>" --------------------------------------------------------------------
 
 
-class CallStarted(Event):
+class CallStarted(Event, frozen=True):
     """A call was admitted: one start and `reserved` tokens are counted from now.
 
     `probe` marks the single call a half-open deployment is given.
@@ -139,7 +139,7 @@ class CallStarted(Event):
     probe: bool = False
 
 
-class CallOpened(Event):
+class CallOpened(Event, frozen=True):
     """The first content chunk of a stream arrived, `ttft` seconds after the start."""
 
     TYPE: ClassVar[str] = "call_opened"
@@ -148,7 +148,7 @@ class CallOpened(Event):
     ttft: float
 
 
-class CallSucceeded(Event):
+class CallSucceeded(Event, frozen=True):
     """A call ended well; the reservation is settled with what was used."""
 
     TYPE: ClassVar[str] = "call_succeeded"
@@ -163,7 +163,7 @@ class CallSucceeded(Event):
     estimated: bool = False
 
 
-class CallFailed(Event):
+class CallFailed(Event, frozen=True):
     """A call failed. `error` is the class name; `counted` whether it speaks against the deployment.
 
     Tokens are settled with what the provider said it used, or our estimate.
@@ -184,7 +184,7 @@ class CallFailed(Event):
     ttft: float | None = None
 
 
-class CallCancelled(Event):
+class CallCancelled(Event, frozen=True):
     """A call was given up by the caller or by a deadline that was not the deployment's."""
 
     TYPE: ClassVar[str] = "call_cancelled"
@@ -197,7 +197,7 @@ class CallCancelled(Event):
     cost: float | None = None
 
 
-class CallAbandoned(Event):
+class CallAbandoned(Event, frozen=True):
     """A call was open when its actor or the process died; its reservation stays counted."""
 
     TYPE: ClassVar[str] = "call_abandoned"
@@ -205,7 +205,7 @@ class CallAbandoned(Event):
     request_id: str
 
 
-class CooldownStarted(Event):
+class CooldownStarted(Event, frozen=True):
     """The deployment takes no calls until `until`; then one probe. `trips` counts in a row."""
 
     TYPE: ClassVar[str] = "cooldown_started"
@@ -215,13 +215,13 @@ class CooldownStarted(Event):
     trips: int
 
 
-class CooldownEnded(Event):
+class CooldownEnded(Event, frozen=True):
     """The probe went well: the deployment takes calls again."""
 
     TYPE: ClassVar[str] = "cooldown_ended"
 
 
-class LimitsObserved(Event):
+class LimitsObserved(Event, frozen=True):
     """The provider's headers say less is left than we counted: our count is corrected down.
 
     `tokens` and `requests` are what must be added to our count; they leave the window at `until`.
@@ -236,7 +236,7 @@ class LimitsObserved(Event):
 # -- stream "request/<id>" -----------------------------------------------------------------------
 
 
-class RequestAccepted(Event):
+class RequestAccepted(Event, frozen=True):
     """The Supervisor took the request; it will get exactly one final reply by `deadline`."""
 
     TYPE: ClassVar[str] = "request_accepted"
@@ -250,7 +250,7 @@ class RequestAccepted(Event):
     priority: int | None = None
 
 
-class DeploymentPicked(Event):
+class DeploymentPicked(Event, frozen=True):
     """The group chose a deployment for attempt `attempt` (1, 2, ...)."""
 
     TYPE: ClassVar[str] = "deployment_picked"
@@ -260,7 +260,7 @@ class DeploymentPicked(Event):
     decision: Decision
 
 
-class AttemptFailed(Event):
+class AttemptFailed(Event, frozen=True):
     """Attempt `call_id` failed. `deployment_id` is None when the failure was asked for by a test switch."""
 
     TYPE: ClassVar[str] = "attempt_failed"
@@ -274,7 +274,7 @@ class AttemptFailed(Event):
     retry_after: float | None = None
 
 
-class WaitStarted(Event):
+class WaitStarted(Event, frozen=True):
     """Nothing was eligible and the request waits in its group; `until` when a release is known."""
 
     TYPE: ClassVar[str] = "wait_started"
@@ -284,7 +284,7 @@ class WaitStarted(Event):
     left_out: tuple[LeftOut, ...] = ()
 
 
-class RetryScheduled(Event):
+class RetryScheduled(Event, frozen=True):
     """The request tries `group` again after `seconds`, because of `error`."""
 
     TYPE: ClassVar[str] = "retry_scheduled"
@@ -294,7 +294,7 @@ class RetryScheduled(Event):
     seconds: float
 
 
-class FellBack(Event):
+class FellBack(Event, frozen=True):
     """The request goes on to another group, because of `error`."""
 
     TYPE: ClassVar[str] = "fell_back"
@@ -304,7 +304,7 @@ class FellBack(Event):
     error: str
 
 
-class RequestSucceeded(Event):
+class RequestSucceeded(Event, frozen=True):
     """The final reply was an answer."""
 
     TYPE: ClassVar[str] = "request_succeeded"
@@ -319,7 +319,7 @@ class RequestSucceeded(Event):
     cost: float | None
 
 
-class RequestFailed(Event):
+class RequestFailed(Event, frozen=True):
     """The final reply was an error of class `error`."""
 
     TYPE: ClassVar[str] = "request_failed"
@@ -335,7 +335,7 @@ class RequestFailed(Event):
     left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
-class RequestCancelled(Event):
+class RequestCancelled(Event, frozen=True):
     """The caller left before the final reply (or before the end of the stream)."""
 
     TYPE: ClassVar[str] = "request_cancelled"

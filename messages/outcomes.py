@@ -48,7 +48,7 @@ Reason = Literal[
 ]
 
 
-class Usage(Value):
+class Usage(Value, frozen=True):
     """Tokens of one call. `estimated` when we counted because the provider did not say."""
 
     prompt_tokens: int = 0
@@ -61,14 +61,14 @@ class Usage(Value):
         return self.prompt_tokens + self.completion_tokens
 
 
-class Demand(Value):
+class Demand(Value, frozen=True):
     """What a request is expected to use. `output_tokens` is None when it set no maximum."""
 
     input_tokens: int
     output_tokens: int | None = None
 
 
-class ProviderLimits(Value):
+class ProviderLimits(Value, frozen=True):
     """What the provider's rate-limit headers said is left in its own window, and for how long.
 
     `reset_*` are seconds until that window is full again; None when not said.
@@ -80,7 +80,7 @@ class ProviderLimits(Value):
     reset_tokens: float | None = None
 
 
-class CallOutcome(Value):
+class CallOutcome(Value, frozen=True):
     """How one provider call ended, told by the caller task to its deployment.
 
     `usage` is None when nobody said; `limits` when no such header came. For a stream the chunks
@@ -94,7 +94,7 @@ class CallOutcome(Value):
     limits: ProviderLimits | None = None
 
 
-class LeftOut(Value):
+class LeftOut(Value, frozen=True):
     """Why a deployment was not a candidate, and until when if that is known."""
 
     deployment_id: str
@@ -105,7 +105,7 @@ class LeftOut(Value):
     detail: str | None = None
 
 
-class Decision(Value):
+class Decision(Value, frozen=True):
     """One pick, recorded: enough to explain it without the live state.
 
     Attributes:
@@ -131,7 +131,7 @@ class Decision(Value):
     left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
-class Attempt(Value):
+class Attempt(Value, frozen=True):
     """One row of `error.attempts` and of `route.attempts`.
 
     `seconds` is how long the attempt took, `wait` how long the request paused before it.
@@ -146,7 +146,7 @@ class Attempt(Value):
     status_code: int | None = None
 
 
-class RouteInfo(Value):
+class RouteInfo(Value, frozen=True):
     """The way an answer took; `response.route`.
 
     Attributes:

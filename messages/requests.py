@@ -31,7 +31,7 @@ def _messages(value: Any) -> Any:
             return [m.model_dump(exclude_none=True) if isinstance(m, BaseModel) else m for m in value]
         if not isinstance(message, dict):
             msg = f"message {position} must be a dict with 'role' and 'content', not {type(message).__name__}"
-            raise ValueError(msg)  # noqa: TRY004  (pydantic turns ValueError into one error)
+            raise ValueError(msg)
         if not isinstance(message.get("role"), str):
             msg = f"message {position} has no 'role'"
             raise ValueError(msg)
@@ -77,8 +77,8 @@ class Request(BaseModel):
     mock_testing_rate_limit_error: bool = False
 
     def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
+        try:  # what BaseModel does, without the way there
+            self.__pydantic_validator__.validate_python(data, self_instance=self)
         except ValidationError as error:
             raise BadRequestError(_describe(type(self).__name__, error)) from None
 

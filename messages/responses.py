@@ -46,7 +46,7 @@ class _Value(BaseModel):
     def keys(self) -> list[str]:
         return [*self.__dict__, *(self.__pydantic_extra__ or ())]
 
-    def json(self, **kwargs: Any) -> str:  # type: ignore[override]
+    def json(self, **kwargs: Any) -> str:
         """As JSON text, the name that users of the OpenAI client of old expect."""
         return self.model_dump_json(**kwargs)
 
@@ -72,15 +72,16 @@ class ResponseUsage(_Value):
 
 
 class _Routed(_Value):
-    # slots, not private attributes: those would cost a call into Python for every response
+    # slots, and hidden from pydantic: its private attributes cost a call into Python per response
     __slots__ = ("_describe", "_route")
-    _route: RouteInfo
-    _describe: Callable[[RouteInfo], dict[str, Any]]
+    if TYPE_CHECKING:
+        _route: RouteInfo
+        _describe: Callable[[RouteInfo], dict[str, Any]]
 
     def routed(self, route: RouteInfo, describe: Callable[[RouteInfo], dict[str, Any]]) -> None:
         """The router's last word on an answer; `describe` gives `_hidden_params` when asked for."""
-        object.__setattr__(self, "_route", route)
-        object.__setattr__(self, "_describe", describe)
+        _set_route(self, route)
+        _set_describe(self, describe)
 
     @property
     def route(self) -> RouteInfo:
@@ -95,6 +96,10 @@ class _Routed(_Value):
     def _hidden_params(self) -> dict[str, Any]:
         """The names people use today: `model_id`, `api_base`, `response_cost`, `cache_hit`, ..."""
         return self._describe(self._route)
+
+
+_set_route = _Routed.__dict__["_route"].__set__
+_set_describe = _Routed.__dict__["_describe"].__set__
 
 
 class ModelResponse(_Routed):

@@ -29,9 +29,7 @@ class DeadlineQueue:
         reached: what to do at a deadline.
     """
 
-    def __init__(
-        self, clock: Clock, still_open: Container[str], reached: Callable[[str], object]
-    ) -> None:
+    def __init__(self, clock: Clock, still_open: Container[str], reached: Callable[[str], object]) -> None:
         self._clock = clock
         self._open = still_open
         self._reached = reached

@@ -28,7 +28,8 @@ __all__ = ["OpenRequest"]
 class OpenRequest:
     """One request under way.
 
-    `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a fallback's overrides applied.
+    `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a
+    fallback's overrides applied.
     `error` is the latest error of the current group, `first_error` the one its caller is told when
     everything fails: the first group's.
     """
@@ -60,7 +61,7 @@ class OpenRequest:
         """Whether it is the group's turn: choosing, or letting it wait."""
         return self.state.phase != "calling" and self.pause is None
 
-    def assignment(self, repeat: bool, wait: bool) -> Assign:
+    def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
         state, target = self.state, self.target
         assert target is not None, "assigned without a group"

@@ -197,7 +197,5 @@ def _wait_for_release(state: RequestState, unplaced: Unplaced, pause: float, now
 
 def reasons_of(left_out: tuple[LeftOut, ...], more: Mapping[str, int]) -> frozenset[str]:
     """The reasons that may pass; a demand that never fits its tpm is not one of them."""
-    named = {
-        item.reason for item in left_out if not (item.reason == "tpm" and item.until is None)
-    }
+    named = {item.reason for item in left_out if not (item.reason == "tpm" and item.until is None)}
     return frozenset(named | set(more))

@@ -26,7 +26,9 @@ class RequestFuture(LoopFuture[T]):
     """
 
     def __init__(self, dispatcher: Dispatcher, request_id: str, leave: Callable[[str], None]) -> None:
-        super().__init__(dispatcher)
+        self._dispatcher = dispatcher
+        self._callbacks = []
+        self._home = dispatcher
         self.request_id = request_id
         self._leave = leave
 
@@ -56,10 +58,12 @@ class RequestFuture(LoopFuture[T]):
             raise
 
     def __await__(self) -> Generator[Any, None, T]:
-        try:
-            return (yield from super().__await__())
-        except BaseException:
-            self.cancel()
-            raise
+        if not self.done():
+            try:
+                yield from self._home.wait_async(self)
+            except BaseException:
+                self.cancel()
+                raise
+        return self._result()
 
     __iter__ = __await__

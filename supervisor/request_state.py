@@ -83,7 +83,8 @@ class RequestState:
         self.strategy = event.decision.strategy
         self.phase = "calling"
         self.wait = 0.0
-        self._stop_waiting(at)
+        if self.waiting_since is not None:
+            self._stop_waiting(at)
 
     def _stop_waiting(self, at: float) -> None:
         if self.waiting_since is not None:
@@ -125,7 +126,8 @@ class RequestState:
         self.phase = "assigning"
 
     def _done(self, _event: Event, at: float) -> None:
-        self._stop_waiting(at)
+        if self.waiting_since is not None:
+            self._stop_waiting(at)
         self.phase = "done"
 
     def snapshot(self) -> dict[str, Any]:

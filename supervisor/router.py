@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-
 from ..actors.journal.store import open_journal
 from ..actors.providers.caller import RoutingCaller
 from ..actors.runtime.chance import Ids, make_rng
@@ -127,7 +126,10 @@ class Router:
         self, model: str, messages: list[dict[str, Any]], **params: Any
     ) -> ModelResponse | ModelStream:
         """The same, awaited."""
-        return await self._send(CompletionRequest(model=model, messages=messages, **params))
+        answer: ModelResponse | ModelStream = await self._send(
+            CompletionRequest(model=model, messages=messages, **params)
+        )
+        return answer
 
     def _send(self, request: Request) -> RequestFuture[Any]:
         lifecycle = self._lifecycle

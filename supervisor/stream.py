@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from ..actors.runtime.channel import ChannelClosed
 from ..messages.errors import MidStreamError
@@ -29,11 +29,16 @@ class ModelStream:
     """
 
     def __init__(
-        self, request_id: str, channel: Channel[ModelResponseStream], leave: Callable[[bool], None]
+        self,
+        request_id: str,
+        channel: Channel[ModelResponseStream],
+        left: Callable[[str], None],
+        forgot: Callable[[str], None],
     ) -> None:
         self.request_id = request_id
         self._channel = channel
-        self._leave = leave
+        self._left = left
+        self._forgot = forgot
         self._text: list[str] = []
         self._ended = False
         self._route: RouteInfo | None = None
@@ -133,13 +138,13 @@ class ModelStream:
         if not self._ended:
             self._ended = True
             self._channel.abandon()
-            self._leave(True)
+            self._left(self.request_id)
 
     async def aclose(self) -> None:
         """The same, for async callers."""
         self.close()
 
-    def __enter__(self) -> ModelStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -147,14 +152,14 @@ class ModelStream:
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> ModelStream:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: Any) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         self.close()
 
     def __del__(self) -> None:
         if not self._ended:
             self._ended = True
             self._channel.abandon()
-            self._leave(False)  # anywhere, at any time: only leave word, run nothing
+            self._forgot(self.request_id)

@@ -7,9 +7,7 @@ call, and both tell it what came of it.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
-
-from attrs import define, field
+from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.actor import LoopActor, where_it_broke
 from ..actors.runtime.channel import Channel
@@ -35,7 +33,6 @@ from ..messages.errors import (
     APIError,
     ConfigurationError,
     MidStreamError,
-    NoDeploymentsAvailable,
     NotFoundError,
     RequestError,
     RouterClosedError,
@@ -55,7 +52,7 @@ from ..messages.events import (
     WaitStarted,
 )
 from ..messages.outcomes import Usage
-from .answers import hidden_params, route_of
+from .answers import hidden_params, nobody_for, route_of
 from .deadlines import DeadlineQueue
 from .fallbacks import FallbackRules
 from .open_request import OpenRequest
@@ -72,74 +69,37 @@ from .plan import (
     reasons_of,
     wants_retry,
 )
+from .ports import Estate
 from .request_state import RequestState
-from .retry_budget import RetryBudget
 from .rules import MAX_CALL_SECONDS
 from .stream import ModelStream
 from .switches import wanted_failure
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable
 
-    from ..actors.runtime.dispatcher import Dispatcher
-    from ..actors.runtime.sourced import EventLog
-    from ..actors.runtime.switchboard import Switchboard
     from ..messages.events import Event
-    from ..messages.settings import Deployment
-    from .directory import Directory
     from ..messages.fallbacks import FallbackTarget
-    from .rules import SupervisorRules
+    from .ports import SupervisorPorts
+    from .switches import WantedFailure
 
-__all__ = ["Estate", "Nursery", "Supervisor"]
+__all__ = ["Supervisor"]
 
 NO_FALLBACKS = FallbackRules()
-
-
-class Nursery(Protocol):
-    """Who makes actors anew after a crash; the router's wiring."""
-
-    def crashed(self, crash: ActorCrashed) -> float | None:
-        """Seconds until the actor may be restarted; None when it crashed too often and is retired."""
-
-    def restart(self, role: str, name: str) -> None:
-        """Start the actor again from the journal."""
-
-    def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:
-        """Start the next incarnation of the Supervisor at once, with the open requests of this one."""
-
-
-@define(eq=False)
-class Estate:
-    """What one incarnation of the Supervisor leaves to the next."""
-
-    open: dict[str, OpenRequest] = field(factory=dict)
-    budget: RetryBudget = field(factory=RetryBudget)
 
 
 class Supervisor(LoopActor):
     """Owns every open request. One per router."""
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        journal: EventLog,
-        switchboard: Switchboard,
-        directory: Directory,
-        deployments: dict[str, Deployment],
-        rules: SupervisorRules,
-        rng: random.Random,
-        nursery: Nursery,
-        estate: Estate | None = None,
-    ) -> None:
-        super().__init__(dispatcher)
-        self._journal = journal
-        self._switchboard = switchboard
-        self._directory = directory
-        self._deployments = deployments
-        self._rules = rules
-        self._rng = rng
-        self._nursery = nursery
+    def __init__(self, ports: SupervisorPorts, estate: Estate | None = None) -> None:
+        super().__init__(ports.dispatcher)
+        self._journal = ports.journal
+        self._switchboard = ports.switchboard
+        self._directory = ports.directory
+        self._deployments = ports.deployments
+        self._rules = ports.rules
+        self._rng = ports.rng
+        self._nursery = ports.nursery
         estate = estate or Estate()
         self._open = estate.open
         self._budget = estate.budget
@@ -194,7 +154,7 @@ class Supervisor(LoopActor):
             return
         wanted = wanted_failure(request)
         if wanted is not None:
-            self._fail_on_demand(entry, *wanted, now)
+            self._fail_on_demand(entry, wanted, now)
             return
         self._assign(entry)
 
@@ -254,19 +214,19 @@ class Supervisor(LoopActor):
             entry.fallbacks = default if default.default else entry.fallbacks
             self._leave_group(entry, error, now)
 
-    def _fail_on_demand(self, entry: OpenRequest, error: RequestError, retried: bool, now: float) -> None:
+    def _fail_on_demand(self, entry: OpenRequest, wanted: WantedFailure, now: float) -> None:
         entry.call_id = f"{entry.state.request_id}.{entry.state.attempt + 1}"
-        self._note_failure(entry, error, None, 0.0, now)
-        if retried:
-            self._retry_or_leave(entry, error, now)
+        self._note_failure(entry, wanted.error, None, 0.0, now)
+        if wanted.retried:
+            self._retry_or_leave(entry, wanted.error, now)
         else:
-            self._leave_group(entry, error, now)
+            self._leave_group(entry, wanted.error, now)
 
     def _assign(self, entry: OpenRequest, *, repeat: bool = False, wait: bool | None = None) -> None:
         """Ask the current group. A group that is being restarted is asked again when it is back."""
         if entry.streamed:
             entry.channel = Channel(self.dispatcher)
-        assign = entry.assignment(repeat, entry.waits if wait is None else wait)
+        assign = entry.assignment(repeat=repeat, wait=entry.waits if wait is None else wait)
         self.send(self._switchboard.groups[entry.state.group], assign)
 
     # -- the group answers
@@ -277,9 +237,7 @@ class Supervisor(LoopActor):
         if entry is None or entry.call_id != message.call_id:
             self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
             return
-        event = DeploymentPicked(
-            message.request_id, message.call_id, entry.state.attempt + 1, decision
-        )
+        event = DeploymentPicked(message.request_id, message.call_id, entry.state.attempt + 1, decision)
         self._record(entry, event, self.clock.now())
 
     def _queued(self, message: Queued) -> None:
@@ -298,7 +256,7 @@ class Supervisor(LoopActor):
             self._fail(entry, ConfigurationError(message.problem), now)
             return
         if entry.failed is None:
-            self._leave_group(entry, self._nobody(entry, message, now), now)
+            self._leave_group(entry, nobody_for(entry.request.model, message, now), now)
             return
         unplaced = Unplaced(
             message.repeatable,
@@ -313,15 +271,6 @@ class Supervisor(LoopActor):
         )
         self._take(entry, step, entry.error, now)
 
-    def _nobody(self, entry: OpenRequest, message: Unassigned, now: float) -> NoDeploymentsAvailable:
-        retry_after = None if message.earliest is None else max(0.0, message.earliest - now)
-        error = NoDeploymentsAvailable(
-            _why_nobody(message, retry_after), model=entry.request.model, retry_after=retry_after
-        )
-        error.left_out = message.left_out
-        error.left_out_by_reason = message.left_out_by_reason
-        return error
-
     # -- the call goes on, and ends
 
     def _stream_opened(self, message: StreamOpened) -> None:
@@ -333,18 +282,18 @@ class Supervisor(LoopActor):
     def _open_stream(self, entry: OpenRequest) -> ModelStream:
         request_id = entry.state.request_id
         assert entry.channel is not None, "a stream without a channel"
-        stream = ModelStream(request_id, entry.channel, partial(self._caller_left, request_id))
+        stream = ModelStream(request_id, entry.channel, self._caller_left, self._caller_forgot)
         entry.stream = stream
         entry.reply.set(stream)
         return stream
 
-    def _caller_left(self, request_id: str, run: bool) -> None:
+    def _caller_left(self, request_id: str) -> None:
         """From the stream, in any thread: its reader has gone."""
-        inbox = self._switchboard.supervisor.actor_inbox
-        if run:
-            inbox.deliver(Cancel(request_id))
-        else:
-            inbox.post(Cancel(request_id))
+        self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
+
+    def _caller_forgot(self, request_id: str) -> None:
+        """From the garbage collector, at any moment: only leave word."""
+        self._switchboard.supervisor.actor_inbox.post(Cancel(request_id))
 
     def _call_ended(self, message: CallEnded) -> None:
         entry = self._open.get(message.request_id)
@@ -454,9 +403,7 @@ class Supervisor(LoopActor):
     def _fall_back(self, entry: OpenRequest, to: FallbackTarget, error: RequestError, now: float) -> None:
         state = entry.state
         target = self._directory.resolve(to.model)
-        self._record(
-            entry, FellBack(state.request_id, state.group, target.group, type(error).__name__), now
-        )
+        self._record(entry, FellBack(state.request_id, state.group, target.group, type(error).__name__), now)
         entry.target = target
         entry.first_error = entry.first_error or error
         entry.failed = entry.error = None
@@ -555,7 +502,8 @@ class Supervisor(LoopActor):
             self.send(deployment, CancelCall(call_id, reason))
 
     def _forget(self, entry: OpenRequest) -> None:
-        entry.release()
+        if entry.timer is not None or entry.pause is not None:
+            entry.release()
         del self._open[entry.state.request_id]
 
     # -- supervision
@@ -599,7 +547,9 @@ class Supervisor(LoopActor):
         culprit = self._open.pop(getattr(message, "request_id", ""), None)
         if culprit is not None:
             culprit.release()
-            failure = APIError(f"the Supervisor crashed ({type(error).__name__})", model=culprit.request.model)
+            failure = APIError(
+                f"the Supervisor crashed ({type(error).__name__})", model=culprit.request.model
+            )
             failure.attempts = culprit.state.attempts
             if not culprit.reply.done():
                 culprit.reply.fail(failure)
@@ -623,15 +573,3 @@ class Supervisor(LoopActor):
         for entry in tuple(self._open.values()):
             self._withdraw(entry, "router closed")
             self._fail(entry, RouterClosedError("the router was closed"), now)
-
-
-def _why_nobody(message: Unassigned, retry_after: float | None) -> str:
-    """`no deployment of "gpt-4" is available: 2 cooling_down, 1 rpm; try again in 3.2 s`."""
-    counts = dict(message.left_out_by_reason)
-    for item in message.left_out:
-        counts[item.reason] = counts.get(item.reason, 0) + 1
-    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "it has none"
-    when = "" if retry_after is None else f"; try again in {retry_after:.3g} s"
-    return f'no deployment of "{message.group}" is available: {why}{when}'
-
-

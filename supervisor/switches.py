@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..messages.errors import (
     ContentPolicyViolationError,
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from ..messages.errors import RequestError
     from ..messages.requests import Request
 
-__all__ = ["wanted_failure"]
+__all__ = ["WantedFailure", "wanted_failure"]
+
+
+class WantedFailure(NamedTuple):
+    """What to fail with, and whether that may be retried in the group."""
+
+    error: RequestError
+    retried: bool
+
 
 _SWITCHES: tuple[tuple[str, type[RequestError]], ...] = (
     ("mock_testing_fallbacks", InternalServerError),
@@ -26,8 +34,8 @@ _SWITCHES: tuple[tuple[str, type[RequestError]], ...] = (
 _NAMES = frozenset(name for name, _ in _SWITCHES)
 
 
-def wanted_failure(request: Request) -> tuple[RequestError, bool] | None:
-    """The error to fail with and whether it may be retried in the group; None for none.
+def wanted_failure(request: Request) -> WantedFailure | None:
+    """What the request asks to fail with; None for nothing.
 
     The fallback switches exist to see a fallback, so no retry comes between; the rate limit is an
     attempt like any other.
@@ -36,5 +44,6 @@ def wanted_failure(request: Request) -> tuple[RequestError, bool] | None:
         return None
     for name, error in _SWITCHES:
         if getattr(request, name):
-            return error(f"asked for by {name}", model=request.model), error is RateLimitError
+            wanted = error(f"asked for by {name}", model=request.model)
+            return WantedFailure(wanted, error is RateLimitError)
     return None

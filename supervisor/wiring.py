@@ -21,7 +21,8 @@ from ..messages.events import (
 )
 from .compile_rules import limits_of, supervisor_rules
 from .directory import Directory
-from .supervisor import Estate, Supervisor
+from .ports import SupervisorPorts
+from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     import random
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..actors.runtime.dispatcher import Dispatcher
     from ..messages.events import Event
     from ..messages.settings import Deployment, RouterSettings
+    from .ports import Estate
 
 __all__ = ["Wiring"]
 
@@ -65,9 +67,7 @@ class Wiring:
         self._dispatcher = dispatcher
         self._rng = rng
         self._ledger = RestartLedger()
-        self._ports = DeploymentPorts(
-            dispatcher, journal, caller, self.switchboard, settings.stream_timeout
-        )
+        self._ports = DeploymentPorts(dispatcher, journal, caller, self.switchboard, settings.stream_timeout)
         self._start(seed)
         journal.on_gap = self._save_snapshots
 
@@ -93,8 +93,7 @@ class Wiring:
     # -- starting actors
 
     def _start_supervisor(self, estate: Estate | None = None) -> Any:
-        return self.system.start(
-            Supervisor,
+        ports = SupervisorPorts(
             self._dispatcher,
             self.journal,
             self.switchboard,
@@ -103,8 +102,8 @@ class Wiring:
             self.rules,
             self._rng,
             self,
-            estate,
         )
+        return self.system.start(Supervisor, ports, estate)
 
     def _start_group(self, group: str) -> None:
         self.switchboard.groups[group] = self.system.start(

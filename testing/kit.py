@@ -176,7 +176,8 @@ class ActorTestKit:
 
     def _state(self) -> dict[str, Any]:
         """The actor's state, after proof that its events alone lead there."""
-        actor = self.ref._actor_weakref()  # noqa: SLF001  (pykka has no other way to the actor)
+        actor = self.ref._actor_weakref()  # pykka has no other way to the actor
+        assert actor is not None, "the actor is gone"
         now = self.clock.now()
         live: dict[str, Any] = actor.state.snapshot(now)
         replayed = DeploymentState(self.deployment.id, self._limits)

@@ -207,7 +207,9 @@ class _SimulatedCall:
         words = self.provider.words
         if self.provider.cut_after is not None and self.sent >= self.provider.cut_after:
             cut = APIConnectionError("the connection was cut", sent="maybe")
-            self._finish(CallOutcome("failed", error=cut, usage=Usage(self.provider.prompt_tokens, self.sent)))
+            self._finish(
+                CallOutcome("failed", error=cut, usage=Usage(self.provider.prompt_tokens, self.sent))
+            )
             return
         if self.sent == len(words):
             channel.put(self._chunk({}, "stop"))

@@ -21,6 +21,7 @@ from ...messages.commands import (
     StartCall,
     StatusChanged,
     StreamOpened,
+    Unassigned,
 )
 from ...messages.errors import APIConnectionError, RequestError, Timeout
 from ...messages.events import (
@@ -41,7 +42,7 @@ from .pricing import price_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...messages.commands import Call
+    from ...messages.commands import Assign, Call, DeploymentStatus
     from ...messages.settings import Deployment
     from ..providers.ports import Caller, CallHandle
     from ..runtime.clock import Timer
@@ -88,6 +89,7 @@ class DeploymentActor(SourcedActor):
         self.deployment = deployment
         self.state = state
         self.seen = 0
+        self._told = 0
         self._caller = ports.caller
         self._switchboard = ports.switchboard
         self._default_stream_timeout = ports.stream_timeout
@@ -125,7 +127,7 @@ class DeploymentActor(SourcedActor):
 
     def _announce(self, _message: Announce | None = None) -> None:
         """Join the group, or rejoin it after either of us was restarted."""
-        status = self.state.status(self.seen, self.clock.now(), window=True)
+        status = self._status(self.clock.now(), window=True)
         self._tell_group(AddMember(self.deployment, status, self.actor_ref))
 
     # -- a call begins
@@ -136,15 +138,23 @@ class DeploymentActor(SourcedActor):
         call = message.assign.call
         verdict = self.state.admit(call, now)
         if type(verdict) is LeftOut:
-            self._tell_group(CallRefused(message.assign, verdict, self.state.status(self.seen, now)))
+            self._refuse(message.assign, verdict, now)
             return
         self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
         handle = self._caller.start(ProviderCall(call, self.deployment), self._deliver)
         running = _Running(call, self.state.open[call.call_id], handle)
         self._running[call.call_id] = running
-        self._watch(running, now)
-        if self.state.limits.rpm is not None or self.state.breaker.trips:
-            self._tell_group_if_blocked(now)
+        if call.stream or self.deployment.timeout is not None:
+            self._watch(running, now)
+        if self.seen >= self._told:
+            self._tell_group(StatusChanged(self._status(now)))
+
+    def _refuse(self, assign: Assign, left_out: LeftOut, now: float) -> None:
+        """Let the group choose again; if it is dead itself, the Supervisor must hear of it."""
+        if not self._tell_group(CallRefused(assign, left_out, self._status(now))):
+            call, group = assign.call, self.deployment.model_name
+            lost = Unassigned(call.request_id, call.call_id, group, (left_out,), earliest=left_out.until)
+            self.send(self._switchboard.supervisor, lost)
 
     def _deliver(self, message: Any) -> None:
         """A message to myself from a task or a timer, handled before anything else happens."""
@@ -244,7 +254,7 @@ class DeploymentActor(SourcedActor):
             self._correct(outcome, now)
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
         self.send(self._switchboard.supervisor, ended)
-        self._tell_group(StatusChanged(self.state.status(self.seen, now)))
+        self._tell_group(StatusChanged(self._status(now)))
 
     def _record_end(
         self,
@@ -350,16 +360,15 @@ class DeploymentActor(SourcedActor):
         now = self.clock.now()
         return {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
 
-    def _tell_group(self, message: StatusChanged | CallRefused | AddMember) -> None:
+    def _tell_group(self, message: StatusChanged | CallRefused | AddMember) -> bool:
         group = self._switchboard.groups.get(self.deployment.model_name)
-        if group is not None:
-            self.send(group, message)
+        return group is not None and self.send(group, message)
 
-    def _tell_group_if_blocked(self, now: float) -> None:
-        """The group counts its own picks, but only we know until when we are full."""
-        status = self.state.status(self.seen, now)
-        if status.blocked is not None:
-            self._tell_group(StatusChanged(status))
+    def _status(self, now: float, *, window: bool = False) -> DeploymentStatus:
+        """Our word for the group, which counts on it until `seen` reaches `_told`; then it needs another."""
+        status = self.state.status(self.seen, now, window=window)
+        self._told = self.seen + status.capacity
+        return status
 
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Abort what runs (nobody would hear of it) and call for the Supervisor."""

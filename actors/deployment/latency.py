@@ -36,6 +36,11 @@ class LatencyStats:
     mean_output: float = MEAN_OUTPUT_TOKENS
     calls: int = 0
 
+    @property
+    def expected_output(self) -> int:
+        """Output tokens to set aside for a call that sets no maximum."""
+        return round(self.mean_output)
+
     def succeeded(self, at: float, seconds: float, ttft: float | None, output_tokens: int) -> None:
         """Learn from a call that went well; `ttft` only of streams."""
         per_token = seconds / max(1, output_tokens)
@@ -57,12 +62,13 @@ class LatencyStats:
         self.penalised_at = at
 
     def _measure(self, at: float, first: float, rest: float) -> None:
+        """Move both averages: up at once, down slowly."""
         if self.measured_at is None:
             self.ttft, self.per_token = first, rest
         else:
-            keep = math.exp(min(0.0, self.measured_at - at) / DECAY_SECONDS)
-            self.ttft = _peak(self.ttft, first, keep)
-            self.per_token = _peak(self.per_token, rest, keep)
+            keep = math.exp((self.measured_at - at) / DECAY_SECONDS)
+            self.ttft = first if first > self.ttft else self.ttft * keep + first * (1.0 - keep)
+            self.per_token = rest if rest > self.per_token else self.per_token * keep + rest * (1.0 - keep)
         self.measured_at = at
 
     def snapshot(self) -> dict[str, Any]:
@@ -81,8 +87,3 @@ class LatencyStats:
     def restore(cls, data: dict[str, Any]) -> LatencyStats:
         samples = deque(((at, value) for at, value in data["samples"]), maxlen=SAMPLES)
         return cls(**{**data, "samples": samples})
-
-
-def _peak(old: float, new: float, keep: float) -> float:
-    """Up at once, down slowly."""
-    return new if new > old else old * keep + new * (1.0 - keep)

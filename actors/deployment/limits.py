@@ -64,7 +64,8 @@ class RollingWindow:
         if bucket is None or now - bucket.first >= GRAIN_SECONDS:
             bucket = Bucket(now, now)
             buckets.append(bucket)
-        bucket.at = max(bucket.at, now)
+        elif now > bucket.at:
+            bucket.at = now
         bucket.starts += 1
         bucket.tokens += tokens
         self.starts += 1

@@ -30,7 +30,7 @@ from .limits import RollingWindow
 if TYPE_CHECKING:
     from ...messages.commands import Call
     from ...messages.events import Event
-    from ...messages.outcomes import Demand, ProviderLimits
+    from ...messages.outcomes import ProviderLimits
     from .limits import Bucket
 
 __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
@@ -108,7 +108,9 @@ class DeploymentState:
             if now < breaker.until or breaker.probe is not None:
                 return self._cooling(now)
             probe = True
-        reserved = self.reservation(call.demand)
+        demand = call.demand
+        output = demand.output_tokens
+        reserved = demand.input_tokens + (self.latency.expected_output if output is None else output)
         if limits.rpm is not None or limits.tpm is not None:
             refusal = self._over_limits(reserved, now)
             if refusal is not None:
@@ -117,11 +119,6 @@ class DeploymentState:
         if parallel is not None and len(self.open) >= parallel:
             return LeftOut(self.id, "parallel", None, len(self.open) + 1, parallel)
         return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe)
-
-    def reservation(self, demand: Demand) -> int:
-        """Tokens to set aside: the prompt, and its maximum or what such calls have used so far."""
-        output = demand.output_tokens
-        return demand.input_tokens + (round(self.latency.mean_output) if output is None else output)
 
     def _cooling(self, now: float) -> LeftOut:
         until = self.breaker.until
@@ -251,7 +248,7 @@ class DeploymentState:
             None if limits.tpm is None else limits.tpm - rolling.tokens - extra.tokens,
             None if limits.tpm is None else self._later(rolling.next_release(), extra, extra.tokens),
             rolling.tokens,
-            round(latency.mean_output),
+            latency.expected_output,
             tuple(latency.samples),
             latency.ttft,
             latency.per_token,

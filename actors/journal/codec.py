@@ -85,7 +85,7 @@ def decode_event(event_type: str, version: int, data: bytes | str | msgspec.Raw)
         if version == kind.VERSION:
             return _decoder(kind).decode(data)
         return msgspec.convert(_upcast(event_type, version, kind.VERSION, msgspec.json.decode(data)), kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
         msg = f"the journal's event {event_type!r} (version {version}) cannot be read: {error}"
         raise UnreadableEventError(msg) from error
 

@@ -15,7 +15,6 @@ fsync per group, in the writer's thread, and with that `confirm()` means what it
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from .ports import JournalError, Snapshot, UnreadableEventError, UnwritableEvent
 from .sqlite_file import FileLock, open_for_reading, open_for_writing
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["SqliteStore"]
@@ -65,6 +65,7 @@ WITH RECURSIVE names(name) AS (
 SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots
 """
 
+_SELECT = "SELECT last, stream, version, batch, events FROM runs"
 _SAVE = "INSERT OR REPLACE INTO snapshots (stream, version, position, at, state) VALUES (?, ?, ?, ?, ?)"
 _LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream = ?"
 
@@ -82,7 +83,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = Path(path).resolve()
         if not self.path.parent.is_dir():
             msg = f"journal {str(self.path)!r}: there is no folder {str(self.path.parent)!r}"
             raise ConfigurationError(msg)
@@ -151,7 +152,7 @@ class SqliteStore:
             yield from commit
 
     def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[_Row]:
-        query = f"SELECT last, stream, version, batch, events FROM runs WHERE {where} ORDER BY last LIMIT {PAGE}"  # noqa: S608
+        query = f"{_SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
         while page := self._ask(query, *args, after):
             yield from page
             after = page[-1][0]

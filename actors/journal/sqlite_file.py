@@ -5,14 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...messages.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from typing import Self
+    from pathlib import Path
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "FileLock", "open_for_reading", "open_for_writing"]
 
@@ -30,7 +28,7 @@ PAGE_BYTES = 16_384
 CACHE_KIB = 32_768
 """More than a commit ever touches."""
 
-_SCHEMA = f"""
+_SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE runs (
     last INTEGER PRIMARY KEY AUTOINCREMENT,  -- position of the last event; never given out twice
@@ -51,10 +49,8 @@ CREATE VIEW events AS
     SELECT value ->> 0 AS position, stream, version - json_array_length(runs.events) + 1 + key AS version,
            value ->> 1 AS at, value ->> 2 AS type, value ->> 3 AS type_version, value -> 4 AS fields
     FROM runs, json_each(runs.events);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
 """
+_SEAL = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 
 
 class FileLock:
@@ -96,7 +92,6 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
     Raises:
         ConfigurationError: the file is something else, newer than we are, or cannot be written to.
     """
-    database: sqlite3.Connection | None = None
     try:
         database = sqlite3.connect(
             path,
@@ -105,21 +100,30 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=CACHED_STATEMENTS,
         )
-        database.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others stay as they are
-        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        _claim(database, path)
-        if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            msg = f"journal {str(path)!r} is on a file system that SQLite cannot keep a write-ahead log on"
-            raise ConfigurationError(msg)
-        database.execute("PRAGMA synchronous = FULL")
-    except (sqlite3.Error, ConfigurationError) as error:
-        if database is not None:
-            database.close()
-        if isinstance(error, ConfigurationError):
-            raise
-        msg = f"journal {str(path)!r} cannot be opened: {error}"
-        raise ConfigurationError(msg) from None
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
+    try:
+        _set_up(database, path)
+    except BaseException as error:
+        database.close()
+        if isinstance(error, sqlite3.Error):
+            raise _unusable(path, error) from None
+        raise
     return database
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> ConfigurationError:
+    return ConfigurationError(f"journal {str(path)!r} cannot be opened: {error}")
+
+
+def _set_up(database: sqlite3.Connection, path: Path) -> None:
+    database.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others stay as they are
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    _claim(database, path)
+    if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        msg = f"journal {str(path)!r} is on a file system that SQLite cannot keep a write-ahead log on"
+        raise ConfigurationError(msg)
+    database.execute("PRAGMA synchronous = FULL")
 
 
 def _claim(database: sqlite3.Connection, path: Path) -> None:
@@ -127,7 +131,7 @@ def _claim(database: sqlite3.Connection, path: Path) -> None:
     ours = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if ours == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        database.executescript(_SCHEMA)
+        database.executescript(_SCHEMA + _SEAL)
         return
     if ours != APPLICATION_ID:
         msg = f"journal {str(path)!r} is a SQLite database of something else"

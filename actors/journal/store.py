@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from ..runtime.dispatcher import Dispatcher
     from .losses import Gap
 
-__all__ = ["CLOSE_SECONDS", "Journal", "JournalError", "JournalHealth", "JournalStore", "Snapshot", "open_journal"]
+__all__ = [
+    "CLOSE_SECONDS",
+    "Journal",
+    "JournalError",
+    "JournalHealth",
+    "JournalStore",
+    "Snapshot",
+    "open_journal",
+]
 
 CLOSE_SECONDS = 10.0
 """How long `close()` waits for the events that are still queued."""
@@ -140,7 +148,7 @@ class Journal:
             UnreadableEventError, JournalError: while iterating.
         """
         for name, number in (("after", after), ("limit", limit)):
-            if number is not None and (not isinstance(number, int) or number < 0):
+            if not isinstance(number, int | None) or (number or 0) < 0:
                 msg = f"{name} = {given(number)}: must be a whole number, 0 or more"
                 raise ConfigurationError(msg)
         return islice(self._read(stream, after), limit)
@@ -191,9 +199,11 @@ class Journal:
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Write what is queued, in `timeout` seconds at most, and let go of the store. Idempotent."""
         writer = self._writer
-        if writer is not None and not writer.closed:
-            writer.tell_losses()
-            writer.close(timeout)
+        if writer is not None:
+            if not writer.closed:
+                writer.tell_losses()
+            if not writer.close(timeout):
+                return  # a disk that hangs: closing under the writer would hang with it
         self._store.close()
 
     def _record_gap(self, gap: Gap, at: float) -> None:

@@ -17,7 +17,7 @@ from .memory import copied
 from .ports import JournalError, UnwritableEventError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ..runtime.future import LoopFuture
     from .codec import Recorded
@@ -170,19 +170,21 @@ class GroupWriter:
         with self._taking:
             return self._snapshots.get(stream)
 
-    def close(self, timeout: float) -> None:
-        """Write what is there and stop, in `timeout` seconds or not at all."""
+    def close(self, timeout: float) -> bool:
+        """Write what is there and stop, in `timeout` seconds; False when the store still holds the thread."""
+        again = self._closing
         self._closing = self._careful = True
         self._hurry()
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
         left = self.pending()
-        if left:
+        if left and not again:
             log.error("the journal was closed with %d events unwritten: %s", len(left), self.trouble)
             for recorded in left:
                 self.losses.add(recorded)
         self._fail_waiting("the journal was closed before this was durable")
+        return thread is None or not thread.is_alive()
 
     # -- the writer's side
 
@@ -271,7 +273,7 @@ class GroupWriter:
             self.trouble = None
         waiting = self._waiting
         while waiting and waiting[0][0] <= self._committed:
-            waiting.popleft()[1].set(None)
+            _settle(waiting.popleft()[1], None)
 
     def _failed(self, error: Exception) -> None:
         self.trouble = str(error) or type(error).__name__
@@ -295,4 +297,15 @@ class GroupWriter:
     def _fail_waiting(self, why: str) -> None:
         waiting = self._waiting
         while waiting:
-            waiting.popleft()[1].fail(JournalError(why))
+            _settle(waiting.popleft()[1], JournalError(why))
+
+
+def _settle(future: LoopFuture[None], error: JournalError | None) -> None:
+    """Settle it, and outlive whoever waits: an event loop may be closed meanwhile."""
+    try:
+        if error is None:
+            future.set(None)
+        else:
+            future.fail(error)
+    except Exception:
+        log.exception("a confirmation could not be delivered")

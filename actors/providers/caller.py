@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
+
+from ..runtime.dispatcher import ManualDispatcher
 from .codecs import codec_for
 from .http_caller import HttpCaller
 from .mock import MockCaller, has_mock, is_mock
@@ -12,8 +15,6 @@ from .transport import CLIENT_TTL_SECONDS, AiohttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import httpx
 
     from ...messages.commands import ProviderFinished, ProviderOpened
     from ...messages.deployment import Deployment
@@ -50,7 +51,7 @@ class RoutingCaller:
         self._ours: AiohttpTransport | None = None
 
     def __repr__(self) -> str:
-        return f"<RoutingCaller {'mocks only' if self._http is None else self._http!r}>"
+        return f"<RoutingCaller {'mocks only' if self._http is None else repr(self._http)}>"
 
     def start(
         self, call: ProviderCall, deliver: Callable[[ProviderOpened | ProviderFinished], None]
@@ -74,7 +75,9 @@ class RoutingCaller:
 
     def _open(self) -> HttpCaller:
         transport = self._transport
-        if transport is None:
+        if transport is None and isinstance(self._dispatcher, ManualDispatcher):
+            transport = _NoNetwork()
+        elif transport is None:
             transport = self._ours = AiohttpTransport(self._dispatcher.clock, self._client_ttl)
         return HttpCaller(transport, self._dispatcher, max_retry_after=self._max_retry_after)
 
@@ -82,3 +85,14 @@ class RoutingCaller:
         """Close what we opened: no socket of ours is left."""
         if self._ours is not None:
             await self._ours.aclose()
+
+
+class _NoNetwork(httpx.AsyncBaseTransport):
+    """Stands where a fake clock has no event loop, and so no sockets."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        msg = (
+            "a router on a fake clock opens no connections; give it transport=httpx.MockTransport(...), "
+            "mock_response or simulated providers"
+        )
+        raise httpx.UnsupportedProtocol(msg, request=request)

@@ -13,6 +13,7 @@ import httpx
 from ...messages.commands import ProviderFinished, ProviderOpened
 from ...messages.errors import ConfigurationError, NotFoundError, RequestError
 from ...messages.outcomes import CallOutcome
+from ..runtime.dispatcher import ManualDispatcher
 from .codecs import codec_for
 from .failures import broken_connection, prompt_texts, refusal, unexpected, unusable
 from .reply_headers import MAX_RETRY_AFTER, provider_limits
@@ -66,6 +67,8 @@ class HttpCaller:
         self.transport = transport
         self.dispatcher = dispatcher
         self.max_retry_after = max_retry_after
+        # a stepped coroutine cannot wait for a reader; but then the whole stream is in memory anyway
+        self.can_wait = not isinstance(dispatcher, ManualDispatcher)
         self._codecs: dict[str, tuple[Deployment, Codec]] = {}
 
     def __repr__(self) -> str:
@@ -152,7 +155,7 @@ class HttpCall:
                 await self._drain()
         except RequestError as error:
             self._fail(error)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             self._fail(broken_connection(self._deployment, error))
         except Exception as error:  # noqa: BLE001  (a bug in a transport must not hang the call)
             self._fail(unexpected(self._deployment, error))
@@ -230,6 +233,7 @@ class HttpCall:
         """
         feed = SseReader().feed
         channel = self._call.channel
+        can_wait = self._caller.can_wait
         held: list[ModelResponseStream] | None = []
         async for data in self._body:
             for event in self._events(feed, data):
@@ -239,7 +243,7 @@ class HttpCall:
                         return
                 elif held is None:
                     channel.put(chunk)
-                    if channel.full:
+                    if channel.full and can_wait:
                         await channel.space()
                 else:
                     held.append(chunk)

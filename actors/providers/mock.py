@@ -254,9 +254,7 @@ def _chunks_of(response: ModelResponse, *, show_usage: bool) -> Iterator[ModelRe
     head = {"id": response.id, "created": response.created, "model": response.model}
 
     def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> ModelResponseStream:
-        return _parse_chunk(
-            {**head, "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
-        )
+        return _parse_chunk({**head, "choices": [{"index": index, "delta": delta, "finish_reason": finish}]})
 
     for choice in response.choices:
         message = choice.message
@@ -291,7 +289,6 @@ def _error_of_class(kind: type[BaseException], deployment: Deployment) -> Reques
     if ours is not None:
         return foreign_error(ours(f"mock {kind.__name__}"), deployment)
     return foreign_error(kind(), deployment)
-
 
 
 def _tokens(text: str) -> int:

@@ -251,7 +251,7 @@ def _overridden(
 ) -> list[tuple[bytes, bytes]]:
     """`headers` with `extra` in the place of those of the same name."""
     names = {name.lower() for name, _ in extra} - {b"host", b"content-length"}
-    kept = [header for header in headers if header[0] not in names]
+    kept = [header for header in headers if header[0].lower() not in names]
     return kept + [header for header in extra if header[0].lower() in names]
 
 

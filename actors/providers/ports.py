@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from ...messages.values import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from ...messages.settings import Deployment
 
 
-@frozen
-class ProviderCall:
+class ProviderCall(Message, frozen=True):
     """What to ask of whom."""
 
     call: Call

@@ -52,27 +52,26 @@ class SseReader:
             data = self._without_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._with_line_feeds(data)
-        rest = self._rest
-        if not rest:
-            end = data.rfind(b"\n\n")
-            if end < 0:
-                rest += data
-                complete = b""
-            else:
-                rest += data[end + 2 :]
-                complete = data[:end]
-        else:
-            # only the new part is searched, so an event that comes byte by byte costs linear time
-            seam = len(rest) - 1
-            rest += data
-            end = rest.rfind(b"\n\n", seam)
-            complete = b"" if end < 0 else bytes(rest[:end])
-            if end >= 0:
-                del rest[: end + 2]
+        if not self._rest and data[-2:] == b"\n\n":
+            return self._events(data[:-2])
+        complete = self._completed_by(data)
         events = self._events(complete) if complete else []
-        if len(rest) > self._max:
+        if len(self._rest) > self._max:
             raise self._too_large()
         return events
+
+    def _completed_by(self, data: bytes) -> bytes:
+        """All that has come up to the last blank line; what follows it waits."""
+        rest = self._rest
+        # only the new part is searched, so an event that comes byte by byte costs linear time
+        seam = max(0, len(rest) - 1)
+        rest += data
+        end = rest.rfind(b"\n\n", seam)
+        if end < 0:
+            return b""
+        complete = bytes(rest[:end])
+        del rest[: end + 2]
+        return complete
 
     def _events(self, complete: bytes) -> list[SseEvent]:
         events = []

@@ -234,7 +234,7 @@ def _translated(error: BaseException, request: httpx.Request) -> httpx.Transport
     elif isinstance(error, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError)):
         kind, what = httpx.ConnectError, f"TLS failed ({type(error.__cause__).__name__})"
     elif isinstance(error, aiohttp.ClientConnectorError):
-        kind, what = httpx.ConnectError, f"not connected ({error.strerror or 'refused'})"
+        kind, what = httpx.ConnectError, f"not connected ({type(error.os_error).__name__})"
     elif isinstance(error, ValueError):  # aiohttp.InvalidURL among them: found before connecting
         kind, what = httpx.UnsupportedProtocol, "the request cannot be put into HTTP"
     elif isinstance(error.__cause__, ClientConnectionResetError):

@@ -42,12 +42,13 @@ class Inbox:
     Inside it is (message, reply) pairs: our own actors `post` a message without an envelope.
     """
 
-    __slots__ = ("_actor", "_dispatcher", "_items", "closed", "scheduled")
+    __slots__ = ("_actor", "_dispatcher", "_handlers", "_items", "closed", "scheduled")
 
     def __init__(self) -> None:
         self._items: deque[tuple[Any, LoopFuture[Any] | None]] = deque()
         self._actor: LoopActor | None = None
         self._dispatcher: Dispatcher | None = None
+        self._handlers: dict[type, Callable[[Any], Any]] = {}
         self.scheduled = False
         self.closed = False
 
@@ -57,6 +58,7 @@ class Inbox:
     def attach(self, actor: LoopActor, dispatcher: Dispatcher) -> None:
         """Deliver to `actor` from now on (mail that came before the start included)."""
         self._actor = actor
+        self._handlers = actor.message_handlers
         self._dispatcher = dispatcher
         if self._items:
             dispatcher.schedule(self)
@@ -75,18 +77,28 @@ class Inbox:
             MailboxFullError: the actor does not keep up.
         """
         items = self._items
-        if len(items) >= MAX_MAILBOX:
+        items.append((message, reply))
+        if not self.scheduled:
+            if self._dispatcher is not None:
+                self._dispatcher.schedule(self)
+        elif len(items) > MAX_MAILBOX:
+            items.pop()
             msg = f"{self._actor} has {MAX_MAILBOX} messages waiting"
             raise MailboxFullError(msg)
-        items.append((message, reply))
-        if not self.scheduled and self._dispatcher is not None:
-            self._dispatcher.schedule(self)
 
     def deliver(self, message: Any) -> None:
         """Leave a message and, in the dispatcher's own thread, see all that follows from it done."""
         dispatcher = self._dispatcher
         assert dispatcher is not None, "mail for an actor that was not started"
         dispatcher.deliver(self, message)
+
+    def handle_now(self, message: Any) -> None:
+        """Handle a message at once if nothing waits before it; for the dispatcher."""
+        if self._items or self.closed:
+            self.post(message)
+            return
+        assert self._actor is not None
+        self._actor.handle(message, None)
 
     def get(self) -> Envelope[Any]:
         message, reply = self._items.popleft()
@@ -106,9 +118,16 @@ class Inbox:
         if turns > BATCH:
             turns = BATCH
         while turns and not self.closed:
-            message, reply = items.popleft()
-            actor.handle(message, reply)
             turns -= 1
+            message, reply = items.popleft()
+            handler = self._handlers.get(type(message))
+            if handler is None or reply is not None:
+                actor.handle(message, reply)
+                continue
+            try:  # what `handle` does, without the call: this is where every hop passes
+                handler(message)
+            except BaseException as error:  # noqa: BLE001  (sorted out there)
+                actor.crashed(error, message)
         if self.closed:
             actor.bury()
         elif items and not self.scheduled:
@@ -129,7 +148,7 @@ class LoopActor(pykka.Actor):
         self.dispatcher = dispatcher
         self.clock = dispatcher.clock
         self.inbox: Inbox = self.actor_inbox  # type: ignore[assignment]  # made below
-        self._handlers: dict[type, Callable[[Any], Any]] = self.handlers()
+        self.message_handlers = self.handlers()
 
     @property
     def dead(self) -> bool:
@@ -155,15 +174,13 @@ class LoopActor(pykka.Actor):
 
     def handle(self, message: Any, reply: LoopFuture[Any] | None) -> None:
         """Handle one message, and settle its reply whatever happens."""
-        handler = self._handlers.get(type(message))
+        handler = self.message_handlers.get(type(message))
         try:
             response = handler(message) if handler is not None else self._handle_receive(message)
         except BaseException as error:  # noqa: BLE001  (sorted out below)
             if reply is not None:
                 reply.set_exception(sys.exc_info())
-            self._crashed(error, message)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
+            self.crashed(error, message)
             return
         if reply is not None:
             reply.set(response)
@@ -172,14 +189,20 @@ class LoopActor(pykka.Actor):
         super()._stop()
         self.inbox.closed = True
 
-    def _crashed(self, error: BaseException, message: Any) -> None:
-        """Stop this incarnation. A cancellation that leaks into a handler is a crash like any other."""
+    def crashed(self, error: BaseException, message: Any) -> None:
+        """Stop this incarnation. A cancellation that leaks into a handler is a crash like any other.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: those are for the loop, or whoever else runs us.
+        """
         self.inbox.closed = True
         self._handle_failure(type(error), error, error.__traceback__)
         try:
             self.on_crash(error, message)
         except Exception as again:  # noqa: BLE001  (logged by pykka; the actor is dead already)
             self._handle_failure(type(again), again, again.__traceback__)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
 
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Tidy up after a handler raised for `message`, and tell whoever supervises."""

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
@@ -38,6 +39,10 @@ class Mailbox(Protocol):
     """Where a message can be left."""
 
     def post(self, message: Any) -> None: ...
+
+    def handle_now(self, message: Any) -> None:
+        """Handle a message at once; in the dispatcher's thread, between two turns."""
+        ...
 
 
 class Task(Protocol):
@@ -122,7 +127,7 @@ class EventLoopDispatcher:
         """Live on this loop, whose thread is the calling one."""
         self._loop = loop
         self.bound = True
-        self._thread_id = threading.get_ident()
+        self._thread_id = get_ident()
         assert isinstance(self.clock, LoopClock)
         self.clock.bind(loop)
         if self._ready:
@@ -153,7 +158,7 @@ class EventLoopDispatcher:
 
     def in_thread(self) -> bool:
         """Whether the calling thread is the one the actors run in."""
-        return threading.get_ident() == self._thread_id
+        return get_ident() == self._thread_id
 
     def runs_here(self) -> bool:
         """Whether the calling thread is inside the running loop, so that blocking it would hang."""
@@ -162,7 +167,9 @@ class EventLoopDispatcher:
     def schedule(self, runnable: Runnable) -> None:
         runnable.scheduled = True
         self._ready.append(runnable)
-        if not (self._wakeup_pending or (self._draining and threading.get_ident() == self._thread_id)):
+        if self._draining and get_ident() == self._thread_id:
+            return  # whoever drains will come to it
+        if not self._wakeup_pending:
             self._request_drain()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -190,21 +197,21 @@ class EventLoopDispatcher:
             self._drain()
 
     def deliver(self, mailbox: Mailbox, message: Any) -> None:
-        if self._draining or threading.get_ident() != self._thread_id:
+        if self._draining or get_ident() != self._thread_id:
             mailbox.post(message)
             return
-        self._draining = True  # so that the post asks for no wake-up: we are about to run
+        self._draining = True
         try:
-            mailbox.post(message)
+            mailbox.handle_now(message)
         finally:
             self._draining = False
         self._drain()
 
     def _drain(self) -> None:
-        if self._draining:
+        ready = self._ready
+        if self._draining or not ready:
             return
         self._draining = True
-        ready = self._ready
         turns = self.TURNS
         try:
             while ready and turns:

@@ -27,12 +27,13 @@ _PENDING: Any = object()
 class LoopFuture(pykka.Future[T]):
     """Settled once, by anyone; read from any thread with `get`, or with `await` on any loop."""
 
+    # how every future begins, written once: one is made per request (`_get_hook` is pykka's)
+    _get_hook = None
+    _value: Any = _PENDING
+    _error: BaseException | None = None
+
     def __init__(self, dispatcher: Dispatcher | None = None) -> None:
-        # pykka's own fields, set here without its __init__: one future is made per request
-        self._get_hook = None
         self._dispatcher = dispatcher
-        self._value: Any = _PENDING
-        self._error: BaseException | None = None
         self._callbacks: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
@@ -49,9 +50,11 @@ class LoopFuture(pykka.Future[T]):
         return self._value is not _PENDING or self._error is not None
 
     def set(self, value: T | None = None) -> None:
-        self._must_be_open()
+        if self._value is not _PENDING or self._error is not None or self._get_hook is not None:
+            self._must_be_open()
         self._value = value
-        self._wake()
+        if self._callbacks:
+            self._wake()
 
     def set_exception(self, exc_info: Any = None) -> None:
         _, error, traceback = exc_info or sys.exc_info()
@@ -122,15 +125,12 @@ class LoopFuture(pykka.Future[T]):
         waiter = loop.create_future()
         thread = threading.get_ident()
 
-        def release() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
         def wake() -> None:
-            if threading.get_ident() == thread:
-                release()
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(release)
+            if threading.get_ident() != thread:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(wake)
+            elif not waiter.done():
+                waiter.set_result(None)
 
         self.add_done_callback(wake)
         yield from waiter

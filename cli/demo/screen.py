@@ -67,7 +67,10 @@ class PlainScreen:
         if done > self._shown:
             self._shown = done
             under_way = board.accepted - board.done
-            print(f"{board.done:4}/{self._requests} done · {under_way} under way · {summary_line(board)}")
+            print(
+                f"{board.done:4}/{self._requests} done · {under_way} under way · {summary_line(board)}",
+                flush=True,
+            )
 
 
 class LiveScreen:

@@ -1,5 +1,6 @@
 """The demo, and the projection and the story it shows."""
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -8,10 +9,10 @@ import pytest
 
 from turnout.cli.demo.board import Board, Row
 from turnout.cli.demo.command import _verdict
-from turnout.cli.demo.scene import BEHAVIOURS, SETTINGS, model_list, plan
+from turnout.cli.demo.scene import BEHAVIOURS, SETTINGS, Planned, model_list, plan
 from turnout.cli.demo.screen import PlainScreen, make_screen
 from turnout.cli.demo.story import tell
-from turnout.cli.demo.traffic import Received
+from turnout.cli.demo.traffic import Received, send_all
 from turnout.cli.failure import Failure
 from turnout.cli.main import main
 from turnout.messages.requests import CompletionRequest
@@ -140,6 +141,16 @@ def test_a_quarter_of_the_requests_streams_and_one_seed_is_one_plan():
     planned = plan(200, 18.0, random.Random(1))
     assert sum(request.stream for request in planned) == 50
     assert planned == plan(200, 18.0, random.Random(1))
+
+
+def test_an_error_that_is_none_of_ours_is_kept_apart():
+    class Strange:
+        def ask(self, *_, **__):
+            raise KeyError("x")
+
+    received = Received()
+    asyncio.run(send_all(Strange(), [Planned(0.0, "g", stream=False, prompt="Hi")], received))
+    assert (received.answers, received.errors.total(), received.unclear) == (0, 0, ["KeyError: 'x'"])
 
 
 def test_a_request_without_a_reply_or_with_a_strange_error_fails_the_demo(capsys):

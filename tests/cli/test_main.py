@@ -125,17 +125,24 @@ def test_ctrl_c_in_ask_cancels_the_call_upstream_and_is_exit_code_130(upstream):
     before = upstream.stats()["slow"]
     command = [sys.executable, "-m", "turnout", "ask", "slow", "Hi", "--api-base", upstream.api_base]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert seen("requests", before.get("requests", 0) + 1)
-        process.send_signal(signal.SIGINT)
-        out, complaints = process.communicate(timeout=20)
+        try:
+            assert seen("requests", before.get("requests", 0) + 1)
+            process.send_signal(signal.SIGINT)
+            out, complaints = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out, complaints) == (130, b"", b"")
     assert seen("left", before.get("left", 0) + 1)
 
 
-def test_a_reader_that_leaves_is_no_crash(upstream):
-    command = [sys.executable, "-m", "turnout", "ask", "m", "Hi", "--api-base", upstream.api_base]
+@pytest.mark.parametrize("how", [[], ["--no-stream"]])
+def test_a_reader_that_leaves_is_no_crash(upstream, how):
+    command = [sys.executable, "-m", "turnout", "ask", "m", "Hi", "--api-base", upstream.api_base, *how]
     read, write = os.pipe()
     os.close(read)
-    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, timeout=20, check=False)
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    ended = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, env=buffered, timeout=20, check=False
+    )
     os.close(write)
     assert (ended.returncode, ended.stderr) == (1, b"")

@@ -181,7 +181,10 @@ def test_it_ends_in_good_order(how):
         assert process.stdout.readline().startswith(b'{"url": "http://127.0.0.1:')
         if how != "eof":
             process.send_signal(how)
-        _, complaints = process.communicate(timeout=20)
+        try:
+            _, complaints = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, complaints) == (0, b"")
 
 

@@ -108,7 +108,7 @@ def test_the_eligible_are_those_that_a_scan_would_find(make, script, rpm):
             roster.apply(status, now)
             model.heard(name, status, now, rpm=rpm, new=False)
         elif what == "pick":
-            exclude = frozenset(NAMES[:number % 4])
+            exclude = frozenset(NAMES[: number % 4])
             expected = model.eligible(now)
             picked = roster.pick(make.assign(exclude=exclude, repeat=number > 3), now, RNG)
             if isinstance(picked, Picked):

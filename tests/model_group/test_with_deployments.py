@@ -26,13 +26,14 @@ class TimedCaller:
 
     def __init__(self, clock, rng, failing=0.0):
         self.clock, self.rng, self.failing = clock, rng, failing
+        self.seconds = None
 
     def start(self, call, deliver):
         error = InternalServerError("down") if self.rng.random() < self.failing else None
         usage = Usage(self.rng.randrange(20), 5)
         outcome = CallOutcome("failed" if error else "succeeded", error=error, usage=usage)
         finished = ProviderFinished(call.call.call_id, outcome)
-        self.clock.call_later(self.rng.uniform(0.1, 9.0), lambda: deliver(finished))
+        self.clock.call_later(self.seconds or self.rng.uniform(0.1, 9.0), lambda: deliver(finished))
         return Handle()
 
 
@@ -54,7 +55,7 @@ def live(house, make):
         house.open(**settings)
         house.switchboard.groups["gpt-4"] = house.group
         house.log = Log()
-        caller = TimedCaller(house.clock, random.Random(seed), failing)
+        caller = house.caller = TimedCaller(house.clock, random.Random(seed), failing)
         ports = DeploymentPorts(house.dispatcher, house.log, caller, house.switchboard)
         states = {}
         for name, (rpm, tpm, parallel) in limits.items():
@@ -133,3 +134,13 @@ def test_a_deployment_that_rests_gets_one_probe_however_many_wait(house, make, l
     assert not first[2]
     assert len(rest) == 5
     assert all(probe for _, _, probe in rest), "while it keeps failing, one at a time"
+
+
+def test_starts_that_left_the_window_unheard_are_found_out(house, make, live):
+    """Half of the limit was used a minute ago, and no call has ended since to say so."""
+    live({"a": (2, None, None)})
+    house.caller.seconds = 500.0
+    house.tell(make.assign("r.1"))
+    house.clock.advance(61)
+    house.tell(make.assign("s.1"), make.assign("t.1", wait=True))
+    assert len(house.log.starts) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -164,3 +165,18 @@ def test_ten_thousand_price_lists_are_not_looked_at_one_by_one(priced):
         assert min(compared)[0] == min(real_cost(one, *demand) for one in everyone)
         looked_at += len(compared)
     assert looked_at < 1000
+
+
+def test_the_order_holds_while_means_rise_and_fall(priced):
+    rng, index = random.Random(8), PriceIndex()
+    everyone = [priced(number, rng.uniform(1, 3), rng.uniform(1, 9)) for number in range(300)]
+    for one in everyone:
+        index.put(one, (one.deployment.input_cost_per_token, one.deployment.output_cost_per_token))
+    for _ in range(200):
+        one = rng.choice(everyone)
+        one.status = replace(one.status, mean_output=rng.randrange(1, 2000))
+        index.update(one)
+        demand = rng.randrange(1, 3000), rng.choice([None, rng.randrange(1, 3000)])
+        costs = sorted(real_cost(one, *demand) for one in everyone)
+        assert min(index.cheapest(*demand))[0] == costs[0]
+        assert [tier.cost for tier in islice(index.ascending(*demand), 20)] == costs[:20]

@@ -1,0 +1,61 @@
+"""What the Supervisor needs of its surroundings, and what it leaves to its next incarnation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, field, frozen
+
+from .retry_budget import RetryBudget
+
+if TYPE_CHECKING:
+    import random
+
+    from ..actors.runtime.dispatcher import Dispatcher
+    from ..actors.runtime.sourced import EventLog
+    from ..actors.runtime.switchboard import Switchboard
+    from ..messages.commands import ActorCrashed
+    from ..messages.deployment import Deployment
+    from .directory import Directory
+    from .open_request import OpenRequest
+    from .rules import SupervisorRules
+
+__all__ = ["Estate", "Nursery", "SupervisorPorts"]
+
+
+class Nursery(Protocol):
+    """Who makes actors anew after a crash; the router's wiring."""
+
+    def crashed(self, crash: ActorCrashed) -> float | None:
+        """Seconds until the actor may be restarted; None when it crashed too often and is retired."""
+        ...
+
+    def restart(self, role: str, name: str) -> None:
+        """Start the actor again from the journal."""
+        ...
+
+    def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:
+        """Start the next incarnation of the Supervisor at once, with the open requests of this one."""
+        ...
+
+
+@define(eq=False)
+class Estate:
+    """What one incarnation of the Supervisor leaves to the next."""
+
+    open: dict[str, OpenRequest] = field(factory=dict)
+    budget: RetryBudget = field(factory=RetryBudget)
+
+
+@frozen
+class SupervisorPorts:
+    """The lines out of the Supervisor. `deployments` are all of the router's, by id."""
+
+    dispatcher: Dispatcher
+    journal: EventLog
+    switchboard: Switchboard
+    directory: Directory
+    deployments: dict[str, Deployment]
+    rules: SupervisorRules
+    rng: random.Random
+    nursery: Nursery

@@ -1,0 +1,232 @@
+"""What every journal store must do, as tests: subclass it, say how a store is opened, run pytest.
+
+::
+
+    class TestMyStore(JournalSpec):
+        survives_reopening = True
+
+        def open(self, folder):
+            return MyStore(folder / "events")
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..actors.journal.codec import Recorded
+from ..actors.journal.ports import Snapshot
+from ..messages.events import CallOpened, CooldownEnded, CooldownStarted, RequestCancelled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..actors.journal.ports import JournalStore
+
+__all__ = ["JournalSpec"]
+
+
+def _event(number: int, text: str = "gpt-4") -> CallOpened:
+    return CallOpened(f"call-{number}", text, number / 8)
+
+
+def _line(position: int, stream: str, version: int) -> Recorded:
+    return Recorded(position, stream, version, 1_000.0 + position, _event(position))
+
+
+_TWO_STREAMS = [
+    _line(1, "deployment/a", 1),
+    _line(2, "deployment/b", 1),
+    _line(3, "deployment/a", 2),
+    _line(4, "deployment/b", 2),
+    _line(5, "deployment/a", 3),
+]
+
+
+class JournalSpec:
+    """Subclass, override `open` (and the attributes that differ), and let pytest collect it."""
+
+    survives_reopening = True
+    """Whether a store opened again on the same folder still has everything."""
+
+    def open(self, folder: Path) -> JournalStore:
+        """Open the store that keeps its files in `folder`; the same one each time."""
+        raise NotImplementedError
+
+    def _filled(self, folder: Path) -> JournalStore:
+        store = self.open(folder)
+        store.append(_TWO_STREAMS[:2])
+        store.append(_TWO_STREAMS[2:])
+        return store
+
+    # -- reading
+
+    def test_a_new_store_is_empty(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        assert list(store.read()) == []
+        assert (store.last_position(), store.last_version("router"), store.versions()) == (0, 0, {})
+        assert store.snapshot("router") is None
+        store.close()
+
+    def test_all_streams_are_read_in_the_order_of_positions(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        assert list(store.read()) == _TWO_STREAMS
+        store.close()
+
+    def test_one_stream_is_read_without_the_others(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        assert list(store.read("deployment/b")) == [_TWO_STREAMS[1], _TWO_STREAMS[3]]
+        assert list(store.read("deployment/")) == []
+        store.close()
+
+    def test_reading_starts_after_any_position(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        for after in range(7):
+            assert list(store.read(after=after)) == _TWO_STREAMS[after:]
+            assert list(store.read("deployment/a", after)) == [
+                line for line in _TWO_STREAMS[after:] if line.stream == "deployment/a"
+            ]
+        store.close()
+
+    def test_a_limit_takes_the_first_ones(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        assert list(store.read(limit=0)) == []
+        assert list(store.read(after=1, limit=3)) == _TWO_STREAMS[1:4]
+        assert list(store.read("deployment/a", limit=2)) == [_TWO_STREAMS[0], _TWO_STREAMS[2]]
+        assert list(store.read(limit=100)) == _TWO_STREAMS
+        store.close()
+
+    def test_a_read_that_is_left_half_way_keeps_nobody_from_writing(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        reading = iter(store.read())
+        next(reading)
+        store.append([_line(6, "deployment/a", 4)])
+        assert store.last_position() == 6
+        store.close()
+
+    def test_events_come_back_equal_whatever_their_text(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        texts = [
+            "",
+            "größer 東京 🚀",
+            "\x00\x01\x1f",
+            'quotes " and \\ and \n',
+            "\u2028",
+            "'; DROP TABLE runs;--",
+            "%",
+            "?",
+        ]
+        lines = [
+            Recorded(n, f"deployment/{text}", 1, 0.0, _event(n, text)) for n, text in enumerate(texts, 1)
+        ]
+        store.append(lines)
+        assert list(store.read()) == lines
+        for line in lines:
+            assert list(store.read(line.stream)) == [line]
+        store.close()
+
+    def test_times_and_numbers_come_back_exactly(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        at = 1_795_000_000.123456789
+        line = Recorded(1, "deployment/a", 1, at, CooldownStarted(at + 0.1, 1e-9, "Timeout", 2**53))
+        store.append([line])
+        (again,) = store.read()
+        assert again == line
+        store.close()
+
+    # -- writing
+
+    def test_a_batch_of_ten_thousand_events_is_one_append(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        lines = [_line(n, f"deployment/{n % 7}", (n - 1) // 7 + 1) for n in range(1, 10_001)]
+        store.append(lines)
+        assert list(store.read()) == lines
+        assert [line.version for line in store.read("deployment/3")] == list(range(1, 1430))
+        assert store.last_position() == 10_000
+        store.close()
+
+    def test_an_empty_batch_is_no_event(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        store.append([])
+        assert list(store.read()) == []
+        store.close()
+
+    def test_a_batch_given_twice_is_written_once_or_refused(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        with suppress(Exception):  # refusing is as good; what counts is what is stored
+            store.append(_TWO_STREAMS[2:])
+        assert list(store.read()) == _TWO_STREAMS
+        store.close()
+
+    def test_a_gap_in_positions_and_versions_is_kept_as_it_is(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        lines = [_line(1, "deployment/a", 1), _line(7, "deployment/a", 4), _line(8, "deployment/a", 5)]
+        store.append(lines)
+        assert list(store.read()) == lines
+        assert list(store.read("deployment/a", 1)) == lines[1:]
+        assert store.last_version("deployment/a") == 5
+        store.close()
+
+    # -- where it stands
+
+    def test_it_knows_its_last_position_and_versions(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        assert store.last_position() == 5
+        assert (store.last_version("deployment/a"), store.last_version("deployment/zzz")) == (3, 0)
+        store.close()
+
+    def test_the_versions_of_all_streams_leave_out_those_of_requests(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        store.append(
+            [
+                Recorded(6, "request/1", 1, 0.0, RequestCancelled("1", 1, 0.5)),
+                Recorded(7, "request/2", 1, 0.0, RequestCancelled("2", 1, 0.5)),
+                Recorded(8, "router", 1, 0.0, CooldownEnded()),
+            ]
+        )
+        assert store.versions() == {"deployment/a": 3, "deployment/b": 2, "router": 1}
+        assert store.last_version("request/2") == 1
+        store.close()
+
+    # -- snapshots
+
+    def test_the_latest_snapshot_of_a_stream_is_kept(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        first = Snapshot("deployment/a", 2, 3, 10.5, {"open": {}, "totals": [1, 2.5, None, True, "ü"]})
+        second = Snapshot("deployment/a", 3, 5, 11.5, {"open": {"call-1": {"reserved": 7}}})
+        other = Snapshot("deployment/b", 1, 2, 9.0, {})
+        for snapshot in (first, other, second):
+            store.save_snapshot(snapshot)
+        assert store.snapshot("deployment/a") == second
+        assert store.snapshot("deployment/b") == other
+        assert store.snapshot("deployment/c") is None
+        store.close()
+
+    def test_a_snapshot_counts_as_a_position_and_a_version(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        store.save_snapshot(Snapshot("deployment/a", 40, 90, 1.0, {}))
+        assert store.last_position() == 90
+        assert store.last_version("deployment/a") == 40
+        assert store.versions() == {"deployment/a": 40}
+        store.close()
+
+    # -- the end, and a new beginning
+
+    def test_closing_twice_is_closing_once(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        store.close()
+        store.close()
+
+    def test_a_store_opened_again_goes_on_where_it_ended(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        store.save_snapshot(Snapshot("deployment/a", 3, 5, 1.0, {"n": 1}))
+        store.close()
+        again = self.open(tmp_path)
+        if self.survives_reopening:
+            again.append([_line(6, "deployment/a", 4)])
+            assert list(again.read()) == [*_TWO_STREAMS, _line(6, "deployment/a", 4)]
+            assert again.versions() == {"deployment/a": 4, "deployment/b": 2}
+            assert again.snapshot("deployment/a") == Snapshot("deployment/a", 3, 5, 1.0, {"n": 1})
+        else:
+            assert list(again.read()) == []
+        again.close()

@@ -1,0 +1,118 @@
+"""The tables of the README say what the code says."""
+
+import ast
+import inspect
+import importlib
+
+import attrs
+import pytest
+
+import turnout
+from turnout import Router, TurnoutError
+from turnout.actors.deployment.cooldown import AT_ONCE, COUNTED
+from turnout.messages.deployment import Deployment
+from turnout.messages.fallbacks import FallbackTable
+from turnout.messages.settings import STRATEGIES, RouterSettings
+from turnout.supervisor.plan import NOT_RETRIED
+from turnout.supervisor.request_state import OTHER_DEPLOYMENT_ONLY
+
+SWITCHED_ON = {
+    "model_group_retry_policy": {"gpt-4": {"max_retries": 1}},
+    "redis_url": "redis://localhost",
+    "redis_host": "localhost",
+    "redis_port": 6379,
+    "redis_password": "made-up",
+    "cache_responses": True,
+    "cache_kwargs": {"ttl": 60},
+    "caching_groups": [["gpt-4", "small"]],
+    "enable_pre_call_checks": True,
+    "enable_tag_filtering": True,
+    "provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}},
+    "alerting_config": {"webhook_url": "https://example.com/hook"},
+}
+
+
+def code(cell):
+    """What stands between the code marks."""
+    assert cell.startswith("`"), cell
+    assert cell.endswith("`"), cell
+    return cell[1:-1]
+
+
+def shown(default):
+    """A default as a user would write it."""
+    if isinstance(default, FallbackTable):
+        return default.public()
+    return list(default) if isinstance(default, tuple) else default
+
+
+def test_every_setting_is_in_the_table_with_its_default(readme_table):
+    rows = readme_table("settings")
+    assert sorted(code(row[0]) for row in rows) == sorted(RouterSettings.model_fields)
+    for name, default, meaning in rows:
+        field = RouterSettings.model_fields[code(name)]
+        assert ast.literal_eval(code(default)) == shown(field.default), name
+        assert meaning, name
+
+
+def test_a_setting_is_marked_as_not_built_exactly_when_it_is_refused(readme_table):
+    marked = {code(row[0]) for row in readme_table("settings") if "*not built yet*" in row[2]}
+    assert marked == set(SWITCHED_ON)
+    for name, value in SWITCHED_ON.items():
+        with pytest.raises(NotImplementedError, match=name):
+            RouterSettings(**{name: value})
+
+
+def test_every_argument_of_a_router_is_in_the_table_with_its_default(readme_table):
+    parameters = dict(inspect.signature(Router).parameters)
+    del parameters["settings"]
+    rows = {code(row[0]): ast.literal_eval(code(row[1])) for row in readme_table("arguments")}
+    assert rows == {name: parameter.default for name, parameter in parameters.items()}
+
+
+def test_every_parameter_of_a_deployment_is_in_the_table_with_its_default(readme_table):
+    fields = {attribute.name: attribute for attribute in attrs.fields(Deployment)}
+    rows = {code(row[0]): row[1] for row in readme_table("deployment")}
+    assert list(rows) == sorted(rows, key=list(rows).index)
+    assert set(rows) == set(fields)
+    for name, cell in rows.items():
+        if cell in ("required", "made"):
+            assert fields[name].default is attrs.NOTHING or name in ("wire", "model_info")
+        else:
+            assert ast.literal_eval(code(cell)) == shown(fields[name].default), name
+
+
+def test_every_strategy_is_in_the_table(readme_table):
+    assert tuple(ast.literal_eval(code(row[0])) for row in readme_table("strategies")) == STRATEGIES
+
+
+def errors():
+    public = (getattr(turnout, name) for name in turnout.__all__)
+    return {e.__name__: e for e in public if isinstance(e, type) and issubclass(e, TurnoutError)}
+
+
+def test_every_error_is_in_the_table_with_its_status(readme_table):
+    known = errors()
+    rows = {code(row[0]): row[1] for row in readme_table("errors")}
+    assert set(rows) == set(known)
+    for name, status in rows.items():
+        assert status == str(getattr(known[name], "status_code", "")), name
+
+
+def test_what_an_error_leads_to_is_as_the_table_says(readme_table):
+    for cell, _, retried, cools, _ in readme_table("errors"):
+        name = code(cell)
+        if not retried:
+            continue
+        wanted = "no" if name in NOT_RETRIED else "elsewhere" if name in OTHER_DEPLOYMENT_ONLY else "yes"
+        assert retried == wanted, name
+        assert cools == ("at once" if name in AT_ONCE else "counts" if name in COUNTED else "no"), name
+
+
+@pytest.mark.parametrize("document", ["readme_table", "design_table"])
+def test_every_bound_is_what_the_code_says(document, request):
+    for name, value, meaning in request.getfixturevalue(document)("limits"):
+        home, _, constant = code(name).rpartition(".")
+        module = importlib.import_module(f"turnout.{home}") if "." in home else None
+        assert float(value) == getattr(module, constant), name
+        assert meaning, name

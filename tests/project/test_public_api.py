@@ -1,0 +1,77 @@
+"""The names that users may rely on; a change here is a change for them."""
+
+import inspect
+
+import turnout
+from turnout.messages import errors
+
+NAMES = {
+    "AlertingConfig",
+    "AllowedFailsPolicy",
+    "Attempt",
+    "CompletionRequest",
+    "Decision",
+    "LeftOut",
+    "ModelResponse",
+    "ModelResponseStream",
+    "ModelStream",
+    "RetryPolicy",
+    "RouteInfo",
+    "Router",
+    "Usage",
+    "__version__",
+}
+ERRORS = {
+    "APIConnectionError",
+    "APIError",
+    "AuthenticationError",
+    "BadGatewayError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ContentPolicyViolationError",
+    "ContextWindowExceededError",
+    "InternalServerError",
+    "MidStreamError",
+    "NoDeploymentsAvailable",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestError",
+    "RouterClosedError",
+    "ServiceUnavailableError",
+    "Timeout",
+    "TurnoutError",
+    "UnprocessableEntityError",
+}
+
+
+def test_the_public_names_are_these_and_no_others():
+    assert set(turnout.__all__) == NAMES | ERRORS
+    assert len(turnout.__all__) == len(set(turnout.__all__))
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(turnout, name) for name in turnout.__all__)
+
+
+def test_nothing_else_of_ours_lies_about_at_the_top():
+    found = {name for name, value in vars(turnout).items() if not inspect.ismodule(value)}
+    assert {name for name in found if not name.startswith("_") and name != "annotations"} <= {
+        *turnout.__all__
+    }
+
+
+def test_every_error_class_there_is_can_be_caught_by_its_name():
+    classes = {name for name in errors.__all__ if inspect.isclass(getattr(errors, name))}
+    assert classes == ERRORS
+
+
+def test_every_public_class_says_what_it_is():
+    for name in NAMES - {"__version__"}:
+        assert inspect.getdoc(getattr(turnout, name)), name
+
+
+def test_the_version_is_the_projects():
+    from importlib.metadata import version
+
+    assert turnout.__version__ == version("turnout")
