@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from turnout import RequestError, Router
 
 ROUTER = web.AppKey("router", Router)
+JOURNAL = web.AppKey("journal", str)
 
 MODEL_LIST = [
     {
@@ -62,7 +64,7 @@ async def health(request: web.Request) -> web.Response:
     return web.json_response(body, status=200 if state["ok"] else 503)
 
 
-async def the_router(app: web.Application):  # noqa: ANN201  (an aiohttp cleanup context)
+async def the_router(app: web.Application) -> AsyncIterator[None]:
     """One router, from the server's start to its end."""
     async with Router(
         model_list=MODEL_LIST,
@@ -70,7 +72,7 @@ async def the_router(app: web.Application):  # noqa: ANN201  (an aiohttp cleanup
         fallbacks=[{"assistant": ["backup"]}],
         timeout=60,
         on_exhausted="wait",
-        journal=app["journal"],
+        journal=app[JOURNAL],
     ) as router:
         app[ROUTER] = router
         yield
@@ -79,7 +81,7 @@ async def the_router(app: web.Application):  # noqa: ANN201  (an aiohttp cleanup
 def make_app(journal: str = "memory") -> web.Application:
     """The whole service."""
     app = web.Application()
-    app["journal"] = journal
+    app[JOURNAL] = journal
     app.cleanup_ctx.append(the_router)
     app.add_routes([web.get("/ask", ask), web.get("/health", health)])
     return app

@@ -31,7 +31,8 @@ class OpenRequest:
     `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a
     fallback's overrides applied.
     `error` is the latest error of the current group, `first_error` the one its caller is told when
-    everything fails: the first group's.
+    everything fails: the first group's. `has_waited`: this retry was in the waiting room;
+    `spared_the_last`: it is asked of all but the deployment that failed last.
     """
 
     state: RequestState
@@ -54,6 +55,7 @@ class OpenRequest:
     first_error: RequestError | None = None
     call_id: str = ""
     has_waited: bool = False
+    spared_the_last: bool = False
     version: int = 0
 
     @property
@@ -67,6 +69,9 @@ class OpenRequest:
         assert target is not None, "assigned without a group"
         attempt = state.attempt + 1
         self.call_id = f"{state.request_id}.{attempt}"
+        never = state.never
+        if self.spared_the_last and state.deployment_id is not None:
+            never |= {state.deployment_id}
         call = Call(
             self.call_id,
             state.request_id,
@@ -81,7 +86,7 @@ class OpenRequest:
         return Assign(
             call,
             state.failed,
-            state.never,
+            never,
             repeat,
             wait,
             self.priority,

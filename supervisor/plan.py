@@ -15,7 +15,7 @@ from ..messages.outcomes import LeftOut  # noqa: TC001  (attrs resolves it)
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ..messages.fallbacks import FallbackTarget
     from .request_state import RequestState
@@ -52,12 +52,17 @@ class Failed:
 
 @frozen
 class Unplaced:
-    """The group could not place a retry; see `messages.commands.Unassigned`."""
+    """The group could not place a retry; see `messages.commands.Unassigned`.
+
+    `earlier`: of the deployments that failed in this request, some other than the last one may be
+    eligible; to the request they are "another deployment", which needs no pause.
+    """
 
     repeatable: bool
     earliest: float | None
     reasons: frozenset[str] = frozenset()
     has_waited: bool = False
+    earlier: bool = False
 
 
 # -- the answers
@@ -65,10 +70,14 @@ class Unplaced:
 
 @frozen
 class TryAgain:
-    """Ask the group again now; with `repeat` a deployment that failed before may serve."""
+    """Ask the group again now; with `repeat` a deployment that failed before may serve.
+
+    With `not_the_last` the one that failed last may not: it would need a pause.
+    """
 
     repeat: bool = False
     wait: bool = False
+    not_the_last: bool = False
 
 
 @frozen
@@ -169,6 +178,8 @@ def after_unplaced(
 ) -> Step:
     """A retry is left, but no other deployment of the group is eligible: what now?"""
     pause = rules.pause(failed, max(0, state.group_attempts - 1), rng)
+    if unplaced.repeatable and unplaced.earlier and pause > 0:
+        return TryAgain(repeat=True, not_the_last=True)
     if unplaced.repeatable:
         return _same_again(state, pause, target, now)
     if target is not None:
@@ -195,7 +206,16 @@ def _wait_for_release(state: RequestState, unplaced: Unplaced, pause: float, now
     return TryAgain(repeat=True, wait=True)
 
 
-def reasons_of(left_out: tuple[LeftOut, ...], more: Mapping[str, int]) -> frozenset[str]:
-    """The reasons that may pass; a demand that never fits its tpm is not one of them."""
-    named = {item.reason for item in left_out if not (item.reason == "tpm" and item.until is None)}
+def reasons_of(
+    left_out: tuple[LeftOut, ...], more: Mapping[str, int], never: Collection[str] = ()
+) -> frozenset[str]:
+    """The reasons that may pass; a demand that never fits its tpm is not one of them.
+
+    Nor is what holds up those in `never`: free again, they would still not be taken.
+    """
+    named = {
+        item.reason
+        for item in left_out
+        if item.deployment_id not in never and not (item.reason == "tpm" and item.until is None)
+    }
     return frozenset(named | set(more))

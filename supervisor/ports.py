@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import random
 
     from ..actors.runtime.dispatcher import Dispatcher
-    from ..actors.runtime.sourced import EventLog
+    from ..actors.journal.sourced import EventLog
     from ..actors.runtime.switchboard import Switchboard
     from ..messages.commands import ActorCrashed
     from ..messages.deployment import Deployment

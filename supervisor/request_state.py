@@ -56,6 +56,7 @@ class RequestState:
     waited: float = 0.0
     wait: float = 0.0
     waiting_since: float | None = None
+    called_at: float = 0.0
     attempts: tuple[Attempt, ...] = ()
     failed: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
@@ -79,17 +80,19 @@ class RequestState:
             self.attempt = event.attempt
             self.retries += self.group_attempts > 0
             self.group_attempts += 1
+            self.wait = 0.0
+        self.called_at = at
         self.deployment_id = event.decision.deployment_id
         self.strategy = event.decision.strategy
         self.phase = "calling"
-        self.wait = 0.0
         if self.waiting_since is not None:
             self._stop_waiting(at)
 
     def _stop_waiting(self, at: float) -> None:
         if self.waiting_since is not None:
-            self.wait = at - self.waiting_since
-            self.waited += self.wait
+            seconds = at - self.waiting_since
+            self.wait += seconds
+            self.waited += seconds
             self.waiting_since = None
 
     def _attempt_failed(self, event: AttemptFailed, _at: float) -> None:

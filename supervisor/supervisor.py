@@ -258,16 +258,19 @@ class Supervisor(LoopActor):
         if entry.failed is None:
             self._leave_group(entry, nobody_for(entry.request.model, message, now), now)
             return
+        state = entry.state
         unplaced = Unplaced(
-            message.repeatable,
+            message.repeatable or entry.spared_the_last,
             message.earliest,
             reasons_of(message.left_out, message.left_out_by_reason),
             entry.has_waited,
+            earlier=not entry.spared_the_last and len(state.failed - state.never) > 1,
         )
+        entry.spared_the_last = False
         assert entry.error is not None, "a retry without an error"
         target = self._next_target(entry, entry.error)
         step = after_unplaced(
-            entry.state, unplaced, entry.failed, self._rules.retries, target, now, self._rng
+            state, unplaced, entry.failed, self._rules.retries, target, now, self._rng
         )
         self._take(entry, step, entry.error, now)
 
@@ -383,6 +386,7 @@ class Supervisor(LoopActor):
         state = entry.state
         match step:
             case TryAgain(repeat, wait):
+                entry.has_waited = wait or entry.has_waited  # refused all the same, it is not asked again
                 self._assign(entry, repeat=repeat, wait=wait)
             case Pause(seconds):
                 event = RetryScheduled(state.request_id, state.group, type(error).__name__, seconds)
@@ -451,7 +455,8 @@ class Supervisor(LoopActor):
             usage=seen,
             cause=error,
         )
-        self._note_failure(entry, error, entry.state.deployment_id, now - entry.state.accepted_at, now)
+        state = entry.state
+        self._note_failure(entry, error, state.deployment_id, now - state.called_at, now)
         self._fail(entry, broken, now)
 
     def _deadline_reached(self, message: DeadlineReached) -> None:
@@ -470,7 +475,7 @@ class Supervisor(LoopActor):
             if entry.stream is not None:
                 self._break_stream(entry, error, None, now)
                 return
-            self._note_failure(entry, error, state.deployment_id, now - state.accepted_at, now)
+            self._note_failure(entry, error, state.deployment_id, now - state.called_at, now)
         self._fail(entry, error, now)
 
     def _cancel(self, message: Cancel) -> None:

@@ -35,7 +35,7 @@ from ...messages.events import (
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
 from ..providers.ports import ProviderCall
 from ..runtime.actor import where_it_broke
-from ..runtime.sourced import SourcedActor
+from ..journal.sourced import SourcedActor
 from .cooldown import Failure
 from .pricing import price_of
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ..providers.ports import Caller, CallHandle
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
-    from ..runtime.sourced import EventLog
+    from ..journal.sourced import EventLog
     from ..runtime.switchboard import Switchboard
     from .state import DeploymentState, OpenCall
 

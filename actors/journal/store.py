@@ -147,10 +147,9 @@ class Journal:
             ConfigurationError: a negative `after` or `limit`.
             UnreadableEventError, JournalError: while iterating.
         """
-        for name, number in (("after", after), ("limit", limit)):
-            if not isinstance(number, int | None) or (number or 0) < 0:
-                msg = f"{name} = {given(number)}: must be a whole number, 0 or more"
-                raise ConfigurationError(msg)
+        _must_count("after", after)
+        if limit is not None:
+            _must_count("limit", limit)
         return islice(self._read(stream, after), limit)
 
     def _read(self, stream: str | None, after: int) -> Iterator[Recorded]:
@@ -234,6 +233,12 @@ def open_journal(spec: Any = None, dispatcher: Dispatcher | None = None) -> Jour
         '"sqlite:////var/lib/turnout.db" (an absolute one) or a journal store'
     )
     raise ConfigurationError(msg)
+
+
+def _must_count(name: str, number: Any) -> None:
+    if not isinstance(number, int) or number < 0:
+        msg = f"{name} = {given(number)}: must be a whole number, 0 or more"
+        raise ConfigurationError(msg)
 
 
 def _is_store(thing: Any) -> bool:

@@ -17,7 +17,7 @@ from ...messages.values import replace
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen, reservation
-from .strategies.base import Candidate, Query
+from .strategies.base import Candidate, Pick, Query
 
 if TYPE_CHECKING:
     import random
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...messages.commands import Assign, DeploymentStatus
     from ...messages.outcomes import Demand
     from ...messages.settings import Deployment
-    from .strategies.base import Pick, Strategy
+    from .strategies.base import Strategy
 
 __all__ = ["MAX_OTHER_STRATEGIES", "NonePicked", "Picked", "Roster"]
 
@@ -242,14 +242,23 @@ class Roster:
     def _walk(
         self, strategy: Strategy, screen: Screen, assign: Assign, now: float, rng: random.Random
     ) -> Pick | None:
-        if not self.eligible:
-            return None
-        query = Query(assign.call.request, assign.call.demand, now, screen.admits)
-        pick = strategy.pick(query, rng)
-        if pick is None and assign.repeat and assign.exclude:
-            screen.allow_excluded()
+        request = assign.call.request
+        pick = None
+        if self.eligible:
+            query = Query(request, assign.call.demand, now, screen.admits)
             pick = strategy.pick(query, rng)
+            if pick is None and assign.repeat and assign.exclude:
+                screen.allow_excluded()
+                pick = strategy.pick(query, rng)
+        if pick is None and request.max_parallel_requests is not None:
+            pick = self._full_for_others(screen)
         return pick
+
+    def _full_for_others(self, screen: Screen) -> Pick | None:
+        """A request that brings a limit of its own may fit where the deployment's own is reached."""
+        full = (item.deployment_id for item in self._table if item.reason == "parallel")
+        candidates = (self._by_id[name] for name in full)
+        return next((Pick(candidate) for candidate in candidates if screen.fits(candidate)), None)
 
     def _pick_only(self, assign: Assign, deployment_id: str, now: float) -> Picked | NonePicked:
         """The caller named the deployment: it is this one or none, and no limit is skipped."""
@@ -258,7 +267,8 @@ class Roster:
             return NonePicked((LeftOut(deployment_id, "removed"),), unknown=True)
         screen = Screen(assign, now, sizes_matter=True)
         left_out = self._table.get(deployment_id)
-        if left_out is not None:
+        own_limit = assign.call.request.max_parallel_requests is not None
+        if left_out is not None and not (own_limit and left_out.reason == "parallel"):
             hopeless = deployment_id in assign.never
             until = left_out.until
             return NonePicked((left_out,), earliest=until, unknown=until is None, hopeless=hopeless)

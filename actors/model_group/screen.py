@@ -83,6 +83,10 @@ class Screen:
         self._note(misfit)
         return False
 
+    def fits(self, candidate: Candidate) -> bool:
+        """The same without a note, for one that is left out already."""
+        return self._bar(candidate.id) is None and self._misfit(candidate) is None
+
     def note_barred(self, eligible: Callable[[str], bool]) -> None:
         """Note those ruled out by name who are eligible otherwise, in the same order in every run."""
         if not (self.never or self._excluded or self._refused):

@@ -187,7 +187,7 @@ class HttpCall:
             raise await self._refusal(response)
         if self._call.stream:
             return await self._streamed(codec, response)
-        decoded = codec.decode(await self._whole(response), self._call)
+        decoded = codec.decode(await self._whole(), self._call)
         return CallOutcome("succeeded", decoded.response, usage=decoded.usage, limits=self._limits)
 
     # -- whole answers
@@ -203,14 +203,11 @@ class HttpCall:
             max_retry_after=self._caller.max_retry_after,
         )
 
-    async def _whole(self, response: httpx.Response) -> bytes:
-        announced = response.headers.get("content-length", "")
-        body = b""
-        if not (announced.isdigit() and len(announced) < 20 and int(announced) > MAX_BODY_BYTES):
-            body = await _beginning(self._body, MAX_BODY_BYTES + 1)
-            if len(body) <= MAX_BODY_BYTES:
-                return body
-        raise unusable(self._deployment, f"with more than {MAX_BODY_BYTES} bytes")
+    async def _whole(self) -> bytes:
+        body = await _beginning(self._body, MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise unusable(self._deployment, f"with more than {MAX_BODY_BYTES} bytes")
+        return body
 
     # -- streams
 
@@ -218,7 +215,7 @@ class HttpCall:
         kind = response.headers.get("content-type", "")
         if kind.startswith(("application/json", "text/html")):
             # an error object says more than "no stream" does
-            codec.decode(await self._whole(response), self._call)
+            codec.decode(await self._whole(), self._call)
             raise unusable(self._deployment, "a stream request with a whole answer")
         decoder = self._decoder = codec.stream(self._call)
         await self._pump(decoder)
@@ -316,4 +313,5 @@ async def _close(body: AsyncIterator[bytes], response: httpx.Response) -> None:
     close = getattr(body, "aclose", None)
     if close is not None:  # most transports' bodies are generators, which must not be left half-read
         await close()
-    await response.aclose()
+    if body is not response.stream:  # ours is both, and is closed by now
+        await response.aclose()

@@ -23,6 +23,8 @@ from aiohttp.client_exceptions import ClientConnectionResetError
 from yarl import URL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..runtime.clock import Clock
 
 __all__ = ["AiohttpTransport", "sent"]
@@ -49,7 +51,6 @@ CLIENT_TTL_SECONDS = 3600.0
 
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_SECONDS, sock_read=None)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_OURS_TO_SET = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _BREAKS = (aiohttp.ClientError, OSError)
 
 
@@ -89,7 +90,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: there is none; `sent` tells which kind.
             RuntimeError: the transport was closed.
         """
-        content = await request.aread()
+        content = (
+            request.read() if isinstance(request.stream, httpx.SyncByteStream) else await request.aread()
+        )
         client = await self._client()
         client.calls += 1
         answered = False
@@ -109,7 +112,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _send(
         self, session: aiohttp.ClientSession, request: httpx.Request, content: bytes
     ) -> aiohttp.ClientResponse:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        headers = [(str(name, "latin-1"), str(value, "latin-1")) for name, value in request.headers.raw]
         try:
             return await session.request(
                 request.method,
@@ -207,6 +210,13 @@ class _Body(httpx.AsyncByteStream):
             await self._transport._released(client)
 
 
+class _PlainRequest(aiohttp.ClientRequest):
+    """A request that says what it was told to say, without aiohttp's `Accept` and `User-Agent`."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add nothing; `skip_auto_headers=` does the same in twice the time."""
+
+
 def _open_session() -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=DNS_CACHE_SECONDS
@@ -214,7 +224,7 @@ def _open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=_OURS_TO_SET,
+        request_class=_PlainRequest,
         auto_decompress=False,  # httpx decodes, as it would for any transport
         timeout=_NO_TIMEOUTS,
         read_bufsize=READ_BUFFER_BYTES,

@@ -119,6 +119,12 @@ def design_table():
 
 
 @pytest.fixture
+def semantics_table():
+    """Rows of a table of docs/semantics.md."""
+    return lambda name: table(ROOT / "docs" / "semantics.md", name)
+
+
+@pytest.fixture
 def python_block():
     """Runs one block of Python."""
     return run_python

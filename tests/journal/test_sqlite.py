@@ -169,6 +169,25 @@ def test_the_file_can_be_looked_into_while_the_router_writes(store, path):
     ]
 
 
+def test_events_that_are_committed_while_they_are_read_are_read_once(journal, store, monkeypatch):
+    disk = threading.Lock()
+    write = store.append
+
+    def slow(batch):
+        with disk:
+            write(batch)
+
+    append(journal)
+    journal.confirm().get(timeout=WAIT)
+    monkeypatch.setattr(store, "append", slow)
+    with disk:
+        append(journal, 3)
+        reading = journal.read()
+        assert next(reading).version == 1
+    journal.confirm().get(timeout=WAIT)
+    assert [again.version for again in reading] == [2, 3, 4]
+
+
 # -- a disk that fails
 
 

@@ -37,25 +37,63 @@ AZURE_FILTER = error(
 
 SAID = [
     (400, error("bad temperature", type="invalid_request_error"), e.BadRequestError),
-    (400, error("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"), e.ContextWindowExceededError),
+    (
+        400,
+        error("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
+        e.ContextWindowExceededError,
+    ),
     (400, error("x", code="context_length_exceeded"), e.ContextWindowExceededError),
-    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8"}}, e.ContextWindowExceededError),
-    (400, {"object": "error", "message": "This model's maximum context length is 4096 tokens", "code": 400}, e.ContextWindowExceededError),
-    (400, [{"error": {"code": 400, "message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."}}], e.ContextWindowExceededError),
+    (
+        400,
+        {
+            "type": "error",
+            "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8"},
+        },
+        e.ContextWindowExceededError,
+    ),
+    (
+        400,
+        {"object": "error", "message": "This model's maximum context length is 4096 tokens", "code": 400},
+        e.ContextWindowExceededError,
+    ),
+    (
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+                }
+            }
+        ],
+        e.ContextWindowExceededError,
+    ),
     (413, error("Input is too long for requested model."), e.ContextWindowExceededError),
     (422, {"message": "too many tokens: prompt is too long"}, e.ContextWindowExceededError),
     (500, error("the request exceeds the available context size"), e.ContextWindowExceededError),
     (400, AZURE_FILTER, e.ContentPolicyViolationError),
     (400, error("x", code="ResponsibleAIPolicyViolation"), e.ContentPolicyViolationError),
     (400, error("x", innererror={"code": "ResponsibleAIPolicyViolation"}), e.ContentPolicyViolationError),
-    (400, error("Your request was rejected as a result of our safety system.", code="content_policy_violation"), e.ContentPolicyViolationError),
-    (403, error("Your chosen model requires moderation and your input was flagged", code=403), e.ContentPolicyViolationError),
+    (
+        400,
+        error("Your request was rejected as a result of our safety system.", code="content_policy_violation"),
+        e.ContentPolicyViolationError,
+    ),
+    (
+        403,
+        error("Your chosen model requires moderation and your input was flagged", code=403),
+        e.ContentPolicyViolationError,
+    ),
     (401, error("Incorrect API key provided", code="invalid_api_key"), e.AuthenticationError),
     (403, error("no access"), e.PermissionDeniedError),
     (404, error("The model `x` does not exist", code="model_not_found"), e.NotFoundError),
     (408, error("late"), e.Timeout),
     (409, error("conflict"), e.BadRequestError),
-    (422, {"detail": [{"loc": ["body", "n"], "msg": "not an int", "input": "PROMPT"}]}, e.UnprocessableEntityError),
+    (
+        422,
+        {"detail": [{"loc": ["body", "n"], "msg": "not an int", "input": "PROMPT"}]},
+        e.UnprocessableEntityError,
+    ),
     (429, error("Rate limit reached for gpt-4", code="rate_limit_exceeded"), e.RateLimitError),
     (429, error("You exceeded your current quota", code="insufficient_quota"), e.RateLimitError),
     (429, error("Request too large for gpt-4 on tokens per min, too many tokens"), e.RateLimitError),
@@ -63,13 +101,17 @@ SAID = [
     (500, error("oops"), e.InternalServerError),
     (502, b"<html>Bad gateway</html>", e.BadGatewayError),
     (503, {"error": "overloaded"}, e.ServiceUnavailableError),
-    (529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, e.ServiceUnavailableError),
+    (
+        529,
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        e.ServiceUnavailableError,
+    ),
     (504, b"", e.APIError),
     (307, b"", e.APIError),
     (200, error("Rate limit reached", code="rate_limit_exceeded"), e.RateLimitError),
     (200, error("Provider returned error", code=502), e.BadGatewayError),
     (200, error("?"), e.InternalServerError),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), SAID)
@@ -258,14 +300,20 @@ FOREIGN = [
     (UnheardError("?"), e.ServiceUnavailableError),
     (ContextWindowExceededError("?"), e.ContextWindowExceededError),
     (sdk_error(openai.RateLimitError, 429, None), e.RateLimitError),
-    (sdk_error(openai.BadRequestError, 400, {"message": "x", "code": "context_length_exceeded"}), e.ContextWindowExceededError),
-    (sdk_error(openai.BadRequestError, 400, {"message": "x", "code": "content_filter"}), e.ContentPolicyViolationError),
+    (
+        sdk_error(openai.BadRequestError, 400, {"message": "x", "code": "context_length_exceeded"}),
+        e.ContextWindowExceededError,
+    ),
+    (
+        sdk_error(openai.BadRequestError, 400, {"message": "x", "code": "content_filter"}),
+        e.ContentPolicyViolationError,
+    ),
     (sdk_error(openai.InternalServerError, 503, None), e.ServiceUnavailableError),
     (sdk_error(openai.AuthenticationError, 401, None), e.AuthenticationError),
     (openai.APITimeoutError(httpx.Request("POST", "http://x")), e.Timeout),
     (openai.APIConnectionError(request=httpx.Request("POST", "http://x")), e.APIConnectionError),
     (e.RateLimitError("slow", retry_after=3.0), e.RateLimitError),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("raised", "kind"), FOREIGN, ids=lambda v: getattr(v, "__name__", repr(v)[:40]))

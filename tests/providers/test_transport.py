@@ -280,7 +280,10 @@ def test_a_request_travels_as_it_is_and_gets_no_header_of_ours(kit):
         async with kit.serving(kit.answering(kit.http(b"{}"))) as server:
             transport = AiohttpTransport(ManualClock(0.0))
             request = httpx.Request(
-                "POST", f"{server.url}/a%2Fb?api-version=1", headers=[("X-One", "1")], content=b"\xff"
+                "POST",
+                f"{server.url}/a%2Fb?api-version=1",
+                headers=[("X-One", "1"), ("content-type", "a/b")],
+                content=b"\xff",
             )
             await read(await transport.handle_async_request(request))
             await transport.aclose()
@@ -292,6 +295,7 @@ def test_a_request_travels_as_it_is_and_gets_no_header_of_ours(kit):
     assert lines[0] == b"POST /v1/a%2Fb?api-version=1 HTTP/1.1"
     assert sorted(line.lower() for line in lines[1:]) == [
         b"content-length: 1",
+        b"content-type: a/b",
         f"host: 127.0.0.1:{server.port}".encode(),
         b"x-one: 1",
     ]

@@ -152,3 +152,9 @@ def test_a_wait_that_was_refused_is_not_asked_for_again():
 def test_a_demand_that_never_fits_is_no_reason_to_wait():
     left_out = (LeftOut("d", "tpm"), LeftOut("e", "rpm", 5.0))
     assert reasons_of(left_out, {"parallel": 2}) == {"rpm", "parallel"}
+
+
+def test_one_that_failed_earlier_is_asked_before_a_pause_for_the_last():
+    again = Unplaced(repeatable=True, earliest=None, earlier=True)
+    assert step(again, Failed("RateLimitError", 9.0)) == TryAgain(repeat=True, not_the_last=True)
+    assert step(again, Failed("APIError")) == TryAgain(repeat=True)

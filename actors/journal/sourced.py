@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..journal.ports import Snapshot
-from .actor import LoopActor
+from ..runtime.actor import LoopActor
+from .ports import Snapshot
 
 if TYPE_CHECKING:
     from ...messages.events import Event
-    from .dispatcher import Dispatcher
+    from ..runtime.dispatcher import Dispatcher
 
 __all__ = ["EventLog", "SourcedActor", "SourcedState"]
 
