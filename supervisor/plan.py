@@ -150,11 +150,11 @@ class RetryRules:
         return self.num_retries if failed.deployment_retries is None else failed.deployment_retries
 
     def pause(self, failed: Failed, k: int, rng: random.Random) -> float:
-        """Seconds before the same deployment is asked again."""
-        seconds = 0.0
+        """Seconds before the same deployment is asked again: never less than it asked for itself."""
+        seconds = max(self.retry_after, failed.retry_after or 0.0)
         if failed.error == "RateLimitError":
-            seconds = max(failed.retry_after or 0.0, self.backoff.seconds(k, rng))
-        return max(seconds, self.retry_after)
+            seconds = max(seconds, self.backoff.seconds(k, rng))
+        return seconds
 
 
 def wants_retry(state: RequestState, failed: Failed, rules: RetryRules, requested: int | None) -> bool:

@@ -1,11 +1,11 @@
 """The journal in one SQLite file.
 
-Rows are *runs*: the events of one stream in one commit, as a JSON array of
+Rows are *runs*: the events of one stream in one statement, as a JSON array of
 ``[position, at, type, type_version, fields]``. A busy router has five events in one row, so a row's
 cost (its index entry above all) is paid a fifth as often; the view ``events`` shows them one by one
 to whoever looks into the file with `sqlite3`.
 
-A commit is *one* statement. sqlite3 lets go of the interpreter in every step and, with a busy main
+A commit is one statement, or few. sqlite3 lets go of the interpreter in every step and, with a busy main
 thread, gets it back only after the switch interval (5 ms): `executemany` with its step per row
 manages 80 events a second where this manages 80,000.
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import groupby, islice
 from operator import itemgetter
@@ -39,6 +39,9 @@ __all__ = ["SqliteStore"]
 
 BUSY_SECONDS = 1.0
 """How long a statement waits for someone else who has the file locked."""
+
+SLICE = 2_048
+"""Events in one statement. Encoding them holds the interpreter for about 2 ms; then others have a turn."""
 
 PAGE = 256
 """Rows that a reader fetches at a time, so that it keeps no transaction open."""
@@ -110,11 +113,25 @@ class SqliteStore:
                 # the try before may have worked for all that its error said
                 last = self._database.execute(_LAST_POSITION).fetchone()[0]
                 batch = [recorded for recorded in batch if recorded.position > last]
-            rows = _rows(batch)
-            if rows:
-                self._unsure = True
-                self._database.execute(*_insert(rows))
+            self._unsure = True
+            self._write(batch)
             self._unsure = False
+
+    def _write(self, batch: Sequence[Recorded]) -> None:
+        """One statement is a transaction of its own; several are put into one."""
+        database = self._database
+        if len(batch) <= SLICE:
+            _insert(database, batch)
+            return
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            for start in range(0, len(batch), SLICE):
+                _insert(database, batch[start : start + SLICE])
+            database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # some errors have rolled back already
+                database.execute("ROLLBACK")
+            raise
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         state = _encode(snapshot.state).decode()
@@ -145,11 +162,11 @@ class SqliteStore:
             yield from _events(row, after)
 
     def _of_all(self, after: int) -> Iterator[Recorded]:
-        # commits follow one another; the runs of one commit lie side by side and are put in order
+        # batches follow one another; the runs of one batch lie side by side and are put in order
         for _, rows in groupby(self._rows("last > ?", (), after), key=itemgetter(3)):
-            commit = [recorded for row in rows for recorded in _events(row, after)]
-            commit.sort(key=lambda recorded: recorded.position)
-            yield from commit
+            batch = [recorded for row in rows for recorded in _events(row, after)]
+            batch.sort(key=lambda recorded: recorded.position)
+            yield from batch
 
     def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[_Row]:
         query = f"{_SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
@@ -201,11 +218,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _insert(rows: list[Any]) -> tuple[str, list[Any]]:
-    """One statement for all rows, filled up with empty ones to a size whose statement is prepared already."""
-    size = 1 << (len(rows) // 5 - 1).bit_length()
-    rows.extend([None] * (size * 5 - len(rows)))
-    return _insert_statement(size), rows
+def _insert(database: sqlite3.Connection, batch: Sequence[Recorded]) -> None:
+    """Insert with one statement, its rows filled up to a size whose statement is prepared already."""
+    rows = _rows(batch)
+    if rows:
+        size = 1 << (len(rows) // 5 - 1).bit_length()
+        rows.extend([None] * (size * 5 - len(rows)))
+        database.execute(_insert_statement(size), rows)
 
 
 @cache

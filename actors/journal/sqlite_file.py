@@ -34,7 +34,7 @@ CREATE TABLE runs (
     last INTEGER PRIMARY KEY AUTOINCREMENT,  -- position of the last event; never given out twice
     stream TEXT NOT NULL,
     version INTEGER NOT NULL,                -- of the last event
-    batch INTEGER NOT NULL,                  -- position of the first event of this commit
+    batch INTEGER NOT NULL,                  -- position of the first event of the statement
     events TEXT NOT NULL
 );
 CREATE INDEX runs_of_stream ON runs (stream);

@@ -31,8 +31,11 @@ log = logging.getLogger("turnout.journal")
 MAX_QUEUED = 50_000
 """Events that may wait for the writer; further ones are lost until half of them are written."""
 
-MAX_GROUP = 2_048
-"""Events in one commit. Encoding them holds the interpreter for about 2 ms."""
+MAX_GROUP = 16_384
+"""Events in one commit. A disk that needs 0.2 s to sync still keeps up with 80,000 events a second."""
+
+BUSY = 2_048
+"""With so many events queued the writer waits for no more."""
 
 LINGER_SECONDS = 0.02
 """How long the writer lets a small group grow when nobody waits for it: at most 50 commits a second."""
@@ -206,7 +209,7 @@ class GroupWriter:
             wake.clear()
             self._idle = True
         self._idle = False
-        if not (self._waiting or self._closing or self._group or len(self._queue) >= MAX_GROUP):
+        if not (self._waiting or self._closing or self._group or len(self._queue) >= BUSY):
             wake.wait(LINGER_SECONDS)
         return True
 

@@ -308,7 +308,7 @@ async def _beginning(body: AsyncIterator[bytes], limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _close(body: AsyncIterator[bytes], response: httpx.Response) -> None:
+async def _close(body: Any, response: httpx.Response) -> None:
     """End an answer, whether it was read to its end or not."""
     close = getattr(body, "aclose", None)
     if close is not None:  # most transports' bodies are generators, which must not be left half-read

@@ -113,10 +113,17 @@ def test_what_an_error_leads_to_is_as_the_table_says(readme_table):
 @pytest.mark.parametrize("document", ["readme_table", "design_table"])
 def test_every_bound_is_what_the_code_says(document, request):
     for name, value, meaning in request.getfixturevalue(document)("limits"):
-        home, _, constant = code(name).rpartition(".")
-        module = importlib.import_module(f"turnout.{home}") if "." in home else None
-        assert float(value) == getattr(module, constant), name
+        assert float(value) == constant(code(name)), name
         assert meaning, name
+
+
+def constant(name):
+    """The value of `room.module.NAME` or `room.module.Class.NAME`."""
+    parts = [part for part in name.split(".") if part[0].islower()]
+    value = importlib.import_module(".".join(("turnout", *parts)))
+    for part in name.split(".")[len(parts) :]:
+        value = getattr(value, part)
+    return value
 
 
 def test_every_reason_for_being_left_out_is_explained(semantics_table):

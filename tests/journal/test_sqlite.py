@@ -10,7 +10,7 @@ import pytest
 
 from turnout.actors.journal import writer
 from turnout.actors.journal.codec import Recorded
-from turnout.actors.journal.ports import JournalError, Snapshot, UnreadableEventError
+from turnout.actors.journal.ports import JournalError, Snapshot, UnreadableEventError, UnwritableEventError
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.store import Journal
 from turnout.messages.errors import ConfigurationError
@@ -292,6 +292,23 @@ def test_a_commit_that_went_through_in_spite_of_its_error_is_not_doubled(store):
     store._database = real
     store.append([line(3)])
     assert list(store.read()) == [line(1), line(2), line(3)]
+
+
+def test_a_batch_of_several_statements_is_written_whole_or_not_at_all(store):
+    store.append([line(1)])
+    bad = CallOpened("\ud800", "r", 0.5)
+    many = [line(n) for n in range(2, 5001)]
+    with pytest.raises(UnwritableEventError):
+        store.append([*many, Recorded(5001, "deployment/a", 5001, 1.0, bad)])
+    assert store.last_position() == 1
+    store.append(many)
+    assert store.last_position() == 5000
+
+
+def test_a_batch_may_touch_any_number_of_streams(store):
+    lines = [line(n, 1, f"request/{n}") for n in range(1, 40_001)]
+    store.append(lines)
+    assert list(store.read()) == lines
 
 
 # -- positions

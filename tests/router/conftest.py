@@ -45,6 +45,7 @@ class Town:
         clock: FakeClock | None = None,
         seed: int = 7,
         mocks: bool = False,
+        caller: Any = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or FakeClock()
@@ -65,7 +66,7 @@ class Town:
             ],
             clock=self.clock,
             seed=seed,
-            caller=None if mocks else self.providers,
+            caller=None if mocks else caller or self.providers,
             **settings,
         )
 

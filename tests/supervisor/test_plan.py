@@ -158,3 +158,7 @@ def test_one_that_failed_earlier_is_asked_before_a_pause_for_the_last():
     again = Unplaced(repeatable=True, earliest=None, earlier=True)
     assert step(again, Failed("RateLimitError", 9.0)) == TryAgain(repeat=True, not_the_last=True)
     assert step(again, Failed("APIError")) == TryAgain(repeat=True)
+
+
+def test_what_any_provider_asked_to_wait_is_waited_before_it_is_asked_again():
+    assert step(unplaced(repeatable=True), Failed("ServiceUnavailableError", 3.0)) == Pause(3.0)
