@@ -12,13 +12,19 @@ import pytest
 from turnout import NoDeploymentsAvailable, Router
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
-ENTRY = {"model_name": "writer", "litellm_params": {"model": "openai/gpt-4o", "rpm": 2}, "model_info": {"id": "a"}}
+ENTRY = {
+    "model_name": "writer",
+    "litellm_params": {"model": "openai/gpt-4o", "rpm": 2},
+    "model_info": {"id": "a"},
+}
 
 
 def summarise(router: Router, texts: list[str]) -> list[str]:
     """A line for each text; waits for the provider's limit rather than fail."""
     answers = (
-        router.completion("writer", [{"role": "user", "content": f"Summarise: {text}"}], priority=1, timeout=300)
+        router.completion(
+            "writer", [{"role": "user", "content": f"Summarise: {text}"}], priority=1, timeout=300
+        )
         for text in texts
     )
     return [answer.choices[0].message.content for answer in answers]

@@ -2,8 +2,7 @@
 
     python examples/fallback_story.py
 
-The providers are simulated on a fake clock, so half a minute of story takes no time and is the same every
-time.
+The providers are simulated on a fake clock, so the story takes no time and is the same every time.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from turnout.messages.events import (
     FellBack,
     RequestAccepted,
     RequestSucceeded,
-    RetryScheduled,
 )
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
@@ -48,7 +46,7 @@ def tell(event: Event) -> str:
     """An event in plain words; each says more than is shown here."""
     match event:
         case RequestAccepted():
-            return f"accepted for group {event.group}, to be answered in time or not at all"
+            return f"accepted, for group {event.group}"
         case DeploymentPicked(decision=decision):
             others = [f"{left.deployment_id}: {left.reason}" for left in decision.left_out]
             return f"attempt {event.attempt} goes to {decision.deployment_id}" + (
@@ -56,12 +54,10 @@ def tell(event: Event) -> str:
             )
         case AttemptFailed():
             return f"{event.deployment_id} fails: {event.error} ({event.status_code})"
-        case RetryScheduled():
-            return f"pause of {event.seconds:g} s, because of {event.error}"
         case FellBack():
             return f"falls back from {event.from_group} to {event.to_group}"
         case RequestSucceeded():
-            return f"answered by {event.deployment_id} for ${event.cost:.6f}, {event.waited:g} s of it waiting"
+            return f"answered by {event.deployment_id} after {event.seconds:g} s, for ${event.cost:.6f}"
     return event.TYPE.replace("_", " ")
 
 

@@ -29,7 +29,7 @@ class OpenRequest:
     """One request under way.
 
     `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a
-    fallback's overrides applied.
+    fallback's overrides applied, and `plain` is it without them, from the first fallback on.
     `error` is the latest error of the current group, `first_error` the one its caller is told when
     everything fails: the first group's. `has_waited`: this retry was in the waiting room;
     `spared_the_last`: it is asked of all but the deployment that failed last.
@@ -57,11 +57,24 @@ class OpenRequest:
     has_waited: bool = False
     spared_the_last: bool = False
     version: int = 0
+    plain: Request | None = None
 
     @property
     def in_the_group(self) -> bool:
         """Whether it is the group's turn: choosing, or letting it wait."""
         return self.state.phase != "calling" and self.pause is None
+
+    def ask_as(self, overrides: dict[str, Any] | None) -> None:
+        """Go on with the caller's own request, changed by a fallback's `overrides` and by no other's.
+
+        Raises:
+            BadRequestError: that makes no request.
+        """
+        plain = self.plain = self.plain or self.request
+        request = plain.overridden(overrides) if overrides else plain
+        if request is not self.request:
+            self.request = request
+            self.demand = request.demand()
 
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""

@@ -31,6 +31,7 @@ from ..messages.commands import (
 )
 from ..messages.errors import (
     APIError,
+    BadRequestError,
     ConfigurationError,
     MidStreamError,
     NotFoundError,
@@ -210,8 +211,9 @@ class Supervisor(LoopActor):
         try:
             self._directory.resolve(entry.request.model)
         except NotFoundError as error:
-            default = FallbackRules(default=entry.fallbacks.default)
-            entry.fallbacks = default if default.default else entry.fallbacks
+            rules = entry.fallbacks
+            if rules is self._rules.fallbacks:  # its list for every group is not meant for a slip of the pen
+                entry.fallbacks = FallbackRules(default=rules.default, max_fallbacks=rules.max_fallbacks)
             self._leave_group(entry, error, now)
 
     def _fail_on_demand(self, entry: OpenRequest, wanted: WantedFailure, now: float) -> None:
@@ -407,14 +409,17 @@ class Supervisor(LoopActor):
     def _fall_back(self, entry: OpenRequest, to: FallbackTarget, error: RequestError, now: float) -> None:
         state = entry.state
         target = self._directory.resolve(to.model)
+        try:
+            entry.ask_as(to.overrides)
+        except BadRequestError as wrong:  # the overrides make no request
+            wrong.__cause__ = entry.first_error or error
+            self._fail(entry, wrong, now)
+            return
         self._record(entry, FellBack(state.request_id, state.group, target.group, type(error).__name__), now)
         entry.target = target
         entry.first_error = entry.first_error or error
         entry.failed = entry.error = None
         entry.has_waited = False
-        if to.overrides:
-            entry.request = entry.request.overridden(to.overrides)
-            entry.demand = entry.request.demand()
         self._assign(entry)
 
     # -- a request ends badly

@@ -11,14 +11,17 @@ from typing import Any
 
 from attrs import define
 
-__all__ = ["GRAIN_SECONDS", "WINDOW_SECONDS", "Bucket", "RollingWindow"]
+__all__ = ["EXACT_BUCKETS", "GRAIN_SECONDS", "WINDOW_SECONDS", "Bucket", "RollingWindow"]
 
 WINDOW_SECONDS = 60.0
 
-GRAIN_SECONDS = 0.01
-"""Starts closer than this share a bucket, which bounds a window to 6,000 of them.
+EXACT_BUCKETS = 500
+"""Up to so many starts in a window each has a bucket of its own and leaves at its very moment."""
 
-The bucket leaves with its latest start, so sharing can only delay a release, never hasten it.
+GRAIN_SECONDS = 0.1
+"""Beyond, starts closer than this share one, which bounds a window to 600 buckets more.
+
+A bucket leaves with its latest start, so sharing can only delay a release, never hasten it.
 """
 
 
@@ -61,7 +64,8 @@ class RollingWindow:
         """Count one start with `tokens` reserved; the bucket is the receipt for `settle`."""
         buckets = self._buckets
         bucket = buckets[-1] if buckets else None
-        if bucket is None or now - bucket.first >= GRAIN_SECONDS:
+        apart = GRAIN_SECONDS if len(buckets) >= EXACT_BUCKETS else 0.0
+        if bucket is None or (now > bucket.at and now - bucket.first >= apart):
             bucket = Bucket(now, now)
             buckets.append(bucket)
         elif now > bucket.at:

@@ -37,8 +37,8 @@ MAX_GROUP = 16_384
 BUSY = 2_048
 """With so many events queued the writer waits for no more."""
 
-LINGER_SECONDS = 0.02
-"""How long the writer lets a small group grow when nobody waits for it: at most 50 commits a second."""
+LINGER_SECONDS = 0.05
+"""How long the writer lets a small group grow when nobody waits for it: at most 20 commits a second."""
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0

@@ -247,6 +247,8 @@ class HttpCall:
                     if _has_content(chunk):
                         self._open(held)
                         held = None
+                        if self._silent:
+                            return  # cancelled by who heard of it: not one chunk more
                     elif len(held) > MAX_UNOPENED:
                         raise unusable(self._deployment, f"{MAX_UNOPENED} chunks without content")
 

@@ -209,7 +209,7 @@ class OpenAIStream:
     def finish(self) -> None:
         if not self._finished:
             raise unusable(self._deployment, "a stream that ended without a finish_reason")
-        if False:
+        if self._finished < self._seen:
             raise unusable(self._deployment, "a stream that ended before all its choices had finished")
 
     def _wrong(self, event: SseEvent) -> RequestError:

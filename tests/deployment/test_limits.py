@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.actors.deployment.limits import WINDOW_SECONDS, RollingWindow
+from turnout.actors.deployment.limits import EXACT_BUCKETS, GRAIN_SECONDS, WINDOW_SECONDS, RollingWindow
 
 starts = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 50)), max_size=40)
 
@@ -87,7 +87,7 @@ def test_a_busy_window_is_bounded_and_never_counts_too_little():
     for step in range(60_000):
         window.add(step / 1000, 1)
     window.expire(60.0)
-    assert len(window) <= 6_001
+    assert len(window) <= EXACT_BUCKETS + WINDOW_SECONDS / GRAIN_SECONDS + 1
     assert window.starts >= 59_999
 
 
@@ -98,4 +98,13 @@ def test_a_restored_window_is_the_same():
     again = RollingWindow.restore(window.snapshot())
     assert again.snapshot() == window.snapshot()
     assert (again.starts, again.tokens) == (3, 21)
-    assert again.bucket_at(0.001).starts == 2
+    assert again.bucket_at(0.001).starts == 1
+
+
+def test_starts_close_together_leave_each_at_its_own_moment():
+    window = RollingWindow()
+    window.add(0.0, 1)
+    window.add(0.001, 1)
+    assert window.start_free_at(2) == WINDOW_SECONDS
+    window.expire(WINDOW_SECONDS)
+    assert window.starts == 1

@@ -39,7 +39,9 @@ def test_every_invariant_is_proved_by_tests_that_are_there(design_table):
         cited = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", proofs)
         assert cited, f"{name} is proved by nothing"
         for path, test in cited:
-            assert re.search(rf"^ *def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), test
+            assert re.search(rf"^ *def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (
+                test
+            )
 
 
 def test_the_files_it_speaks_of_are_there():

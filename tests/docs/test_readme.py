@@ -85,7 +85,9 @@ def test_the_documents_point_at_what_is_there():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             if not link.startswith("http"):
                 assert (path.parent / link).exists(), f"{path.name}: {link}"
-        anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings(text)}
+        anchors = {
+            re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings(text)
+        }
         assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors, path.name
 
 

@@ -348,12 +348,22 @@ def test_a_reader_that_is_slow_holds_the_provider_back(kit):
     assert asyncio.run(run()).outcome.status == "succeeded"
 
 
-def test_the_connection_of_a_finished_stream_is_used_again(kit):
+def test_the_connection_of_a_finished_stream_is_used_again_though_its_last_byte_comes_later(kit):
     async def run():
-        async with kit.serving(streaming(WHOLE)) as server, kit.calling() as start:
+        told = asyncio.Event()
+
+        async def handler(server, reader, writer):
+            while await server.read(reader) is not None:
+                writer.write(HEAD + piece(WHOLE))
+                await told.wait()
+                writer.write(b"0\r\n\r\n")
+
+        async with kit.serving(handler) as server, kit.calling() as start:
             for _ in range(3):
+                told.clear()
                 heard = start(kit.deployment(api_base=server.url), stream=True)
                 await heard.over.wait()
+                told.set()
                 await heard.handle.task
             return server.connections
 
@@ -490,6 +500,20 @@ def test_a_call_cancelled_by_hand_delivers_nothing(kit):
     assert heard.handle.cancel() is None
     manual.dispatcher.run_now()
     assert heard.messages == []
+
+
+def test_a_call_cancelled_while_its_answer_is_being_read_delivers_nothing(kit):
+    heard = None
+
+    def handler(request):
+        heard.handle.cancel()
+        return httpx.Response(200, content=WHOLE)
+
+    manual = Manual(kit, handler)
+    heard = manual.call(stream=True)
+    manual.dispatcher.run_now()
+    assert heard.messages == []
+    assert heard.chunks() == []
 
 
 @pytest.mark.parametrize("raised", [KeyError("s3cret"), RuntimeError("s3cret"), ZeroDivisionError("s3cret")])

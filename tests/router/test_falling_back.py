@@ -201,7 +201,10 @@ def test_overrides_are_for_their_own_target_only(town):
 def test_overrides_that_make_no_request_are_a_bad_request_and_crash_nothing(town):
     place = town(groups("gpt-4 b"), {"gpt-4": DOWN})
     error = place.error(fallbacks=[{"gpt-4": [{"model": "b", "messages": []}]}])
-    assert isinstance(error, (BadRequestError, InternalServerError))
+    assert isinstance(error, BadRequestError)
+    assert "messages" in str(error)
+    assert isinstance(error.__cause__, InternalServerError)
+    assert len(error.attempts) == 1
     assert place.router.health()["ok"]
     assert place.ask("b").route.model_group == "b"
 
@@ -209,10 +212,14 @@ def test_overrides_that_make_no_request_are_a_bad_request_and_crash_nothing(town
 # -- names that lead nowhere
 
 
+def test_an_unknown_name_with_fallbacks_of_its_own_goes_to_them(town):
+    assert town(groups("gpt-4 b")).ask("gpt-5", fallbacks=["b"]).route.model_group == "b"
+
+
 def test_an_unknown_name_is_told_the_groups_there_are_and_the_nearest(town):
     error = town(groups("gpt-4 claude")).error("gpt4")
     assert isinstance(error, NotFoundError)
-    assert '"gpt-4"' in str(error)
+    assert "did you mean 'gpt-4'?" in str(error)
     assert "claude" in str(error)
     assert error.attempts == ()
 
