@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from turnout import RequestError, Router
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 ROUTER = web.AppKey("router", Router)
 JOURNAL = web.AppKey("journal", str)

@@ -68,8 +68,8 @@ class Router:
         deployments = parse_model_list(model_list or [], defaults=self.settings.default_litellm_params)
         dispatcher = _dispatcher_for(clock)
         rng = make_rng(seed)
-        self._ids = Ids(seed)
         self._journal = open_journal(journal, dispatcher)
+        self._ids = Ids(seed, self._journal.position)
         calls = (
             _provider_caller(dispatcher, transport, self.settings, deployments)
             if caller is None

@@ -16,7 +16,8 @@ class FakeClock(ManualClock):
     on to the next timer, and the next, until its reply is there.
 
     Args:
-        start: router time to begin with, in seconds since the epoch.
+        start: router time to begin with, in seconds since the epoch. From 0, differences of times are
+            the round numbers a test writes; from a date of today they carry some 1e-7 of rounding.
     """
 
     def __init__(self, start: float = NEW_YEAR_2026) -> None:

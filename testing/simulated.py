@@ -91,6 +91,8 @@ class SimulatedProvider:
 class SimulatedProviders:
     """The `caller` of a router whose providers are simulated.
 
+    It takes every call: `mock_response` and the like have no say beside it.
+
     Args:
         by_deployment: the behaviour of each deployment, by id; may be changed while the test runs.
         default: the behaviour of all others.

@@ -182,7 +182,9 @@ class DeploymentState:
             self.breaker.probe = event.call_id
 
     def _opened(self, event: CallOpened, _at: float) -> None:
-        self.open[event.call_id].ttft = event.ttft
+        call = self.open.get(event.call_id)
+        if call is not None:
+            call.ttft = event.ttft
 
     def _succeeded(self, event: CallSucceeded, at: float) -> None:
         self._settle(event, at)
@@ -212,12 +214,13 @@ class DeploymentState:
         totals.prompt_tokens += event.prompt_tokens
         totals.completion_tokens += event.completion_tokens
         totals.cost += event.cost or 0.0
-        if call.bucket is not None:
+        if call is not None and call.bucket is not None:
             used = event.prompt_tokens + event.completion_tokens
             self.window.settle(call.bucket, used - call.reserved, at)
 
-    def _close(self, call_id: str) -> OpenCall:
-        call = self.open.pop(call_id)
+    def _close(self, call_id: str) -> OpenCall | None:
+        """The call that ended; None when its start was lost to the journal's bound."""
+        call = self.open.pop(call_id, None)
         if self.breaker.probe == call_id:
             self.breaker.probe = None
         return call

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["EventLog", "SourcedActor", "SourcedState"]
 
 
-SNAPSHOT_EVERY = 10_000
+SNAPSHOT_EVERY = 5_000
 """Events of a stream between two snapshots, which bounds how many a recovery replays."""
 
 

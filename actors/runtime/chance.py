@@ -16,10 +16,14 @@ class Ids:
     """Names for requests: unguessable without a seed, the same again with one.
 
     Apart from the router's own chance, since callers in any thread ask for names.
+
+    Args:
+        seed: None for names nobody can guess.
+        start: where the journal stands, so that a restart with the same seed finds new names.
     """
 
-    def __init__(self, seed: int | None) -> None:
-        self._bits = random.Random(None if seed is None else seed ^ 0x1D5).getrandbits
+    def __init__(self, seed: int | None, start: int = 0) -> None:
+        self._bits = random.Random(None if seed is None else f"{seed}/{start}").getrandbits
 
     def next(self) -> str:
         """16 hexadecimal digits."""
