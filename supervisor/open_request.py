@@ -9,6 +9,8 @@ from attrs import define
 from ..messages.commands import Assign, Call
 
 if TYPE_CHECKING:
+    import weakref
+
     from ..actors.runtime.channel import Channel
     from ..actors.runtime.clock import Timer
     from ..actors.runtime.future import LoopFuture
@@ -49,7 +51,7 @@ class OpenRequest:
     timer: Timer | None = None
     pause: Timer | None = None
     channel: Channel[Any] | None = None
-    stream: ModelStream | None = None
+    stream: weakref.ref[ModelStream] | None = None
     failed: Failed | None = None
     error: RequestError | None = None
     first_error: RequestError | None = None

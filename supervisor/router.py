@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 
+_CLOSED = "this router is closed; make a new one"
+
+
 class Router:
     """Routes calls to language models over many deployments.
 
@@ -134,8 +137,7 @@ class Router:
     def _send(self, request: Request) -> RequestFuture[Any]:
         lifecycle = self._lifecycle
         if lifecycle.closed:
-            msg = "this router is closed; make a new one"
-            raise RouterClosedError(msg)
+            raise RouterClosedError(_CLOSED)
         if not self._dispatcher.bound:
             lifecycle.ensure_running()
         fallbacks = own_fallbacks(request, self._wiring.rules.fallbacks)
@@ -172,11 +174,19 @@ class Router:
         """How the router is: its journal, its open requests, and one entry per deployment.
 
         `ok` is False when the journal is degraded or an actor was taken out of rotation. A deployment
-        that cools down is no fault of the router's: see its own entry.
+        that cools down is no fault of the router's: see its own entry. One whose actor is being
+        restarted has none at that moment.
+
+        Raises:
+            RouterClosedError: the router was closed.
         """
+        if self._lifecycle.closed:
+            raise RouterClosedError(_CLOSED)
         self._lifecycle.ensure_running()
         board = self._switchboard
-        asked = {name: ref.ask(Inspect(), block=False) for name, ref in board.deployments.items()}
+        asked = {
+            name: ref.ask(Inspect(), block=False) for name, ref in board.deployments.items() if ref.is_alive()
+        }
         open_requests = board.supervisor.ask(Inspect(), block=False)
         self._dispatcher.run_now()
         journal = self._journal.health()

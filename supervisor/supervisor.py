@@ -6,6 +6,7 @@ call, and both tell it what came of it.
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -288,8 +289,9 @@ class Supervisor(LoopActor):
         request_id = entry.state.request_id
         assert entry.channel is not None, "a stream without a channel"
         stream = ModelStream(request_id, entry.channel, self._caller_left, self._caller_forgot)
-        entry.stream = stream
+        entry.stream = weakref.ref(stream)
         entry.reply.set(stream)
+        del entry.reply  # the stream is its reader's alone now: one that is dropped must be noticed
         return stream
 
     def _caller_left(self, request_id: str) -> None:
@@ -319,6 +321,9 @@ class Supervisor(LoopActor):
     def _succeed(self, entry: OpenRequest, message: CallEnded, now: float) -> None:
         state = entry.state
         route = route_of(state, now - state.accepted_at, message.seconds, message.cost)
+        if not entry.streamed:  # first, since a response can come from a caller of the user's own
+            describe = partial(hidden_params, deployment=self._deployments.get(route.deployment_id))
+            message.outcome.response.routed(route, describe)  # type: ignore[union-attr]
         event = RequestSucceeded(
             state.request_id,
             state.group,
@@ -333,15 +338,13 @@ class Supervisor(LoopActor):
         self._record(entry, event, now)
         self._forget(entry)
         if entry.streamed:
-            stream = entry.stream or self._open_stream(entry)
-            stream.finish(route)
+            stream = self._open_stream(entry) if entry.stream is None else entry.stream()
+            if stream is not None:
+                stream.finish(route)
             assert entry.channel is not None
             entry.channel.close()
             return
-        response = message.outcome.response
-        describe = partial(hidden_params, deployment=self._deployments.get(route.deployment_id))
-        response.routed(route, describe)  # type: ignore[union-attr]  # a success that is not streamed has one
-        entry.reply.set(response)
+        entry.reply.set(message.outcome.response)
 
     def _note_failure(
         self, entry: OpenRequest, error: RequestError, deployment_id: str | None, seconds: float, now: float
@@ -430,6 +433,15 @@ class Supervisor(LoopActor):
         if isinstance(error, RequestError):
             error.attempts = state.attempts
             error.request_id = state.request_id
+        self._note_end(entry, error, now)
+        self._forget(entry)
+        if entry.stream is None:
+            entry.reply.fail(error)
+        elif entry.channel is not None:
+            entry.channel.close(error)
+
+    def _note_end(self, entry: OpenRequest, error: TurnoutError, now: float) -> None:
+        state = entry.state
         event = RequestFailed(
             state.request_id,
             type(error).__name__,
@@ -443,11 +455,6 @@ class Supervisor(LoopActor):
             getattr(error, "left_out_by_reason", {}),
         )
         self._record(entry, event, now)
-        self._forget(entry)
-        if entry.stream is None:
-            entry.reply.fail(error)
-        elif entry.channel is not None:
-            entry.channel.close(error)
 
     def _break_stream(self, entry: OpenRequest, error: RequestError, usage: Usage | None, now: float) -> None:
         assert entry.channel is not None
@@ -555,18 +562,28 @@ class Supervisor(LoopActor):
         """Fail the request that was being handled; the others live on in the next incarnation."""
         self._deadlines.stop()
         culprit = self._open.pop(getattr(message, "request_id", ""), None)
+        failure = APIError(f"the Supervisor crashed ({type(error).__name__})")
         if culprit is not None:
-            culprit.release()
-            failure = APIError(
-                f"the Supervisor crashed ({type(error).__name__})", model=culprit.request.model
-            )
-            failure.attempts = culprit.state.attempts
-            if not culprit.reply.done():
-                culprit.reply.fail(failure)
-            elif culprit.channel is not None:
-                culprit.channel.close(failure)
+            self._answer_for(culprit, failure)
+        elif isinstance(message, Dispatch) and not message.reply.done():
+            message.reply.fail(failure)
         crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
         self._nursery.replace_supervisor(crash, Estate(self._open, self._budget))
+        if culprit is not None:  # last, since what is half-changed may break once more
+            self._withdraw(culprit, "the Supervisor crashed")
+            self._note_end(culprit, failure, self.clock.now())
+
+    def _answer_for(self, culprit: OpenRequest, failure: APIError) -> None:
+        """The one final reply of a request that crashed its Supervisor."""
+        culprit.release()
+        failure.model = culprit.request.model
+        failure.attempts = culprit.state.attempts
+        failure.request_id = culprit.state.request_id
+        if culprit.stream is None:
+            if not culprit.reply.done():
+                culprit.reply.fail(failure)
+        elif culprit.channel is not None:
+            culprit.channel.close(failure)
 
     def undelivered(self, message: Any) -> None:
         """Mail for a dead incarnation goes to the next one."""

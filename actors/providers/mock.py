@@ -12,7 +12,7 @@ from ...messages.commands import ProviderFinished, ProviderOpened
 from ...messages.errors import BadRequestError, RequestError, Timeout
 from ...messages.outcomes import CallOutcome, Usage
 from ...messages.responses import ModelResponse, ModelResponseStream
-from .failures import class_named, error_named, foreign_error, prompt_texts, unexpected
+from .failures import class_named, error_named, foreign_error, unexpected
 from .openai import usage_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MockCaller", "has_mock", "is_mock"]
 
 BYTES_PER_TOKEN = 4
-"""A mock's tokens are its bytes divided by this, rounded up; of a mock this is the truth."""
+"""A mock answer's tokens are its bytes divided by this, rounded up; its prompt's are our estimate."""
 
 _ERROR_HOMES = ("litellm.", "turnout.", "openai.")
 _parse_response = ModelResponse.model_validate
@@ -143,7 +143,9 @@ class MockCall:
         except Exception as error:  # noqa: BLE001  (a user's exception class may do anything when it is made)
             self._fail(unexpected(self._deployment, error))
             return
-        usage = None if response.usage is None else usage_of(response.usage)
+        usage = self._usage
+        if usage is None and response.usage is not None:
+            usage = usage_of(response.usage)
         if not self._call.stream:
             self._finish(CallOutcome("succeeded", response, usage=usage))
             return
@@ -201,17 +203,20 @@ class MockCall:
             raise foreign_error(BadRequestError(msg), self._deployment) from None
 
     def _model(self) -> str:
-        return self._deployment.model.replace("*", self._call.wildcard or "", 1)
+        model, wildcard = self._deployment.model, self._call.wildcard
+        return model if wildcard is None else model.replace("*", wildcard, 1)
 
     def _made(self, text: str | None, tool_calls: list[Any] | None) -> ModelResponse:
-        prompt = sum(map(_tokens, prompt_texts(self._call.request)))
+        call = self._call
+        prompt = call.demand.input_tokens
         completion = 0 if text is None else _tokens(text)
+        self._usage = Usage(prompt, completion)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if tool_calls is not None:
             message["tool_calls"] = tool_calls
         return _parse_response(
             {
-                "id": f"chatcmpl-{self._call.call_id}",
+                "id": "chatcmpl-" + call.call_id,
                 "created": int(self._clock.now()),
                 "model": self._model(),
                 "choices": [
