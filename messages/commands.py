@@ -50,6 +50,7 @@ __all__ = [
     "Queued",
     "ReleaseDue",
     "RemoveMember",
+    "Rejoined",
     "RestartDue",
     "RetryDue",
     "SaveSnapshot",
@@ -347,6 +348,12 @@ class ActorCrashed(Message, frozen=True):
 
 class Shutdown(Message, frozen=True):
     """Ask the Supervisor to end every open request and to take no more."""
+
+
+class Rejoined(Message, frozen=True):
+    """Timer: the deployments have joined their group again, which was restarted."""
+
+    group: str
 
 
 class RestartDue(Message, frozen=True):

@@ -30,6 +30,10 @@ class Nursery(Protocol):
         """Seconds until the actor may be restarted; None when it crashed too often and is retired."""
         ...
 
+    def retired(self, role: str, name: str) -> bool:
+        """Whether it is gone for good."""
+        ...
+
     def restart(self, role: str, name: str) -> None:
         """Start the actor again from the journal."""
         ...

@@ -23,6 +23,7 @@ from ..messages.commands import (
     Dispatch,
     Inspect,
     Queued,
+    Rejoined,
     RestartDue,
     RetryDue,
     Shutdown,
@@ -127,6 +128,7 @@ class Supervisor(LoopActor):
             Cancel: self._cancel,
             ActorCrashed: self._actor_crashed,
             RestartDue: self._restart_due,
+            Rejoined: self._rejoined,
             Inspect: self._inspect,
             Shutdown: self._shutdown,
         }
@@ -230,7 +232,11 @@ class Supervisor(LoopActor):
         if entry.streamed:
             entry.channel = Channel(self.dispatcher)
         assign = entry.assignment(repeat=repeat, wait=entry.waits if wait is None else wait)
-        self.send(self._switchboard.groups[entry.state.group], assign)
+        group = entry.state.group
+        if not self.send(self._switchboard.groups[group], assign) and self._nursery.retired("group", group):
+            msg = f'the group "{group}" crashed again and again and was taken out of rotation'
+            error = entry.error or ServiceUnavailableError(msg, model=entry.request.model)
+            self._leave_group(entry, error, self.clock.now())
 
     # -- the group answers
 
@@ -533,6 +539,8 @@ class Supervisor(LoopActor):
             self.clock.call_later(seconds, partial(self._deliver, due))
         if message.role == "deployment":
             self._calls_lost(message.name)
+        elif seconds is None:
+            self._assign_again(message.name)
 
     def _calls_lost(self, deployment_id: str) -> None:
         now = self.clock.now()
@@ -554,8 +562,16 @@ class Supervisor(LoopActor):
         for deployment_id, deployment in self._deployments.items():
             if deployment.model_name == message.name:
                 self.send(self._switchboard.deployments[deployment_id], Announce())
+        # by timer, since they are to join before the group is asked for one of them
+        self.clock.call_later(0.0, partial(self._deliver, Rejoined(message.name)))
+
+    def _rejoined(self, message: Rejoined) -> None:
+        self._assign_again(message.group)
+
+    def _assign_again(self, group: str) -> None:
+        """What a group had before it crashed is lost; ask anew."""
         for entry in tuple(self._open.values()):
-            if entry.state.group == message.name and entry.in_the_group:
+            if entry.state.group == group and entry.in_the_group:
                 self._assign(entry, repeat=entry.failed is not None)
 
     def on_crash(self, error: BaseException, message: Any) -> None:

@@ -154,6 +154,10 @@ class Wiring:
             if group.is_alive():
                 group.tell(RemoveMember(crash.name))
 
+    def retired(self, role: str, name: str) -> bool:
+        """See `Nursery.retired`."""
+        return f"{role}/{name}" in self.failed
+
     def restart(self, role: str, name: str) -> None:
         """Start a crashed deployment or group again under its old name."""
         self.system.forget_dead()

@@ -139,9 +139,11 @@ class ModelGroup(LoopActor):
             if type(picked) is not Picked:
                 return picked  # type: ignore[return-value]  # pick gives one or the other
             candidate = picked.candidate
-            if self.send(candidate.mirror.ref, StartCall(assign)):
+            if self.reaches(candidate.mirror.ref):
                 roster.started(candidate, call.demand, now)
+                # the Supervisor first, so that a request's events tell the choice before the call
                 self._tell(Assigned(call.request_id, call.call_id, picked.decision))
+                self.send(candidate.mirror.ref, StartCall(assign))
                 return None
             roster.unreachable(candidate)
 

@@ -224,6 +224,12 @@ class LoopActor(pykka.Actor):
     def undelivered(self, message: Any) -> None:
         """A message was told to this actor and can no longer be handled."""
 
+    @staticmethod
+    def reaches(ref: pykka.ActorRef[Any]) -> bool:
+        """Whether a message sent now would be handled."""
+        inbox: Inbox = ref.actor_inbox  # type: ignore[assignment]
+        return not inbox.closed
+
     def send(self, ref: pykka.ActorRef[Any], message: Any) -> bool:
         """Tell `message` to another of our actors; False, not an exception, when that one is dead."""
         inbox: Inbox = ref.actor_inbox  # type: ignore[assignment]
