@@ -207,6 +207,8 @@ class Assign(Message, frozen=True):
     strategy: str | None = None
     left_out: tuple[LeftOut, ...] = ()
     """Deployments that refused this very call, in this assignment."""
+    group: str = ""
+    """Who was asked, and must be told of a refusal: a deployment may stand in for other groups."""
 
 
 class Withdraw(Message, frozen=True):
@@ -321,7 +323,9 @@ class ProviderFinished(Message, frozen=True):
 
 
 class Announce(Message, frozen=True):
-    """Join the group again: it was restarted and knows nobody."""
+    """Join `group` again, if it is one of yours: it was restarted and knows nobody."""
+
+    group: str
 
 
 class SaveSnapshot(Message, frozen=True):

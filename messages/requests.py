@@ -159,4 +159,4 @@ def _describe(what: str, error: ValidationError) -> str:
     first = problems[0]
     path = ".".join(str(part) for part in first["loc"]) or what
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{what}.{path}: {first['msg']}{more}"
+    return f"{what}.{path}: {first['msg'].removeprefix('Value error, ')}{more}"

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["hidden_params", "nobody_for", "route_of"]
 
 
-def route_of(state: RequestState, seconds: float, attempt_seconds: float, cost: float | None) -> RouteInfo:
-    """The route of a request whose current attempt succeeded."""
+def route_of(
+    state: RequestState, group: str, seconds: float, attempt_seconds: float, cost: float | None
+) -> RouteInfo:
+    """The route of a request whose current attempt succeeded on a deployment of `group`."""
     assert state.deployment_id is not None, "answered by nobody"
-    last = Attempt(state.group, state.deployment_id, None, attempt_seconds, state.wait)
+    last = Attempt(group, state.deployment_id, None, attempt_seconds, state.wait)
     return RouteInfo(
         state.request_id,
-        state.group,
+        group,
         state.deployment_id,
         (*state.attempts, last),
         state.retries,

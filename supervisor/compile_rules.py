@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 from ..actors.deployment.cooldown import CooldownPolicy
 from ..actors.deployment.state import Limits
-from ..messages.errors import BadRequestError, ConfigurationError
-from ..messages.fallbacks import FallbackTable, parse_fallbacks
 from .fallbacks import FallbackRules
 from .plan import Backoff, RetryRules
 from .rules import SupervisorRules
 
 if TYPE_CHECKING:
-    from ..messages.requests import Request
     from ..messages.settings import Deployment, RouterSettings
 
-__all__ = ["limits_of", "own_fallbacks", "supervisor_rules"]
+__all__ = ["limits_of", "supervisor_rules"]
 
 
 def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
@@ -44,43 +41,6 @@ def _retry_rules(settings: RouterSettings) -> RetryRules:
     most = settings.num_retries if policy.max_retries is None else policy.max_retries
     backoff = Backoff(policy.base_delay, policy.max_delay, policy.backoff_factor, policy.jitter)
     return RetryRules(most, policy.retries_for, settings.retry_after, backoff)
-
-
-def own_fallbacks(request: Request, router: FallbackRules) -> FallbackRules | None:
-    """The fallbacks of a request that brought some along; None when it brought none.
-
-    Its general list goes before everything of the router's; its list for one kind of error before
-    the router's for that kind.
-
-    Raises:
-        BadRequestError: when they are malformed.
-    """
-    if _OWN.isdisjoint(request.model_fields_set):
-        return None
-    general = _own(request, "fallbacks")
-    context = _own(request, "context_window_fallbacks")
-    content = _own(request, "content_policy_fallbacks")
-    kept = router if general is None else FallbackRules(general, default=router.default)
-    return FallbackRules(
-        kept.general,
-        kept.context_window if context is None else context,
-        kept.content_policy if content is None else content,
-        kept.default,
-        router.max_fallbacks,
-    )
-
-
-_OWN = frozenset({"fallbacks", "context_window_fallbacks", "content_policy_fallbacks"})
-
-
-def _own(request: Request, name: str) -> FallbackTable | None:
-    raw = getattr(request, name)
-    if raw is None:
-        return None
-    try:
-        return parse_fallbacks(raw, name)
-    except ConfigurationError as error:
-        raise BadRequestError(str(error), model=request.model) from None
 
 
 def limits_of(deployment: Deployment, settings: RouterSettings) -> Limits:

@@ -78,6 +78,7 @@ class Lifecycle:
             raise RuntimeError(msg)
         self.closed = True
         asyncio.run_coroutine_threadsafe(self._shutdown(), dispatcher.loop).result(CLOSE_SECONDS)
+        self._journal.close()  # in this thread: an interpreter that is ending gives us no other
         dispatcher.stop_thread()
 
     async def aclose(self) -> None:
@@ -88,6 +89,8 @@ class Lifecycle:
         if isinstance(dispatcher, EventLoopDispatcher) and dispatcher.bound and dispatcher.in_thread():
             self.closed = True
             await self._shutdown()
+            await asyncio.to_thread(self._journal.close)
+            await asyncio.to_thread(self._journal.close)
         else:
             await asyncio.to_thread(self.close)
 
@@ -96,14 +99,13 @@ class Lifecycle:
         self.dispatcher.run_now()
 
     async def _shutdown(self) -> None:
-        """Callers first, then actors, then what they used."""
+        """Callers first, then actors, then what they used; all but the journal."""
         self._end_requests()
         self.wiring.stop()
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EventLoopDispatcher)
         await dispatcher.finish_tasks()
         await self._caller.aclose()
-        await asyncio.to_thread(self._journal.close)
         dispatcher.release()
 
     def _abandon(self) -> None:

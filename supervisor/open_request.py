@@ -107,6 +107,7 @@ class OpenRequest:
             self.priority,
             target.only,
             self.request.routing_strategy,
+            group=state.group,
         )
 
     def release(self) -> None:

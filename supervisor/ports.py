@@ -11,8 +11,8 @@ from .retry_budget import RetryBudget
 if TYPE_CHECKING:
     import random
 
-    from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.journal.sourced import EventLog
+    from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.switchboard import Switchboard
     from ..messages.commands import ActorCrashed
     from ..messages.deployment import Deployment

@@ -14,9 +14,10 @@ from ..messages.commands import Cancel, Dispatch, Inspect
 from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedError
 from ..messages.requests import CompletionRequest, Request
 from ..messages.settings import RouterSettings, parse_model_list
-from .compile_rules import own_fallbacks
+from .edge import check_request
 from .lifecycle import Lifecycle
 from .request_future import RequestFuture
+from .verbose import logged
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Router:
             if caller is None
             else caller.connect(dispatcher)
         )
-        self._wiring = Wiring(self.settings, deployments, dispatcher, self._journal, calls, rng, seed)
+        log = logged(self._journal, self.settings.set_verbose, self.settings.debug_level)
+        self._wiring = Wiring(self.settings, deployments, dispatcher, log, calls, rng, seed)
         self._switchboard = self._wiring.switchboard
         self._dispatcher = dispatcher
         self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
@@ -140,7 +142,8 @@ class Router:
             raise RouterClosedError(_CLOSED)
         if not self._dispatcher.bound:
             lifecycle.ensure_running()
-        fallbacks = own_fallbacks(request, self._wiring.rules.fallbacks)
+        wiring = self._wiring
+        fallbacks = check_request(request, wiring.rules.fallbacks, wiring.directory)
         request_id = self._ids.next()
         future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
         message = Dispatch(request_id, request, future, fallbacks)

@@ -278,9 +278,7 @@ class Supervisor(LoopActor):
         entry.spared_the_last = False
         assert entry.error is not None, "a retry without an error"
         target = self._next_target(entry, entry.error)
-        step = after_unplaced(
-            state, unplaced, entry.failed, self._rules.retries, target, now, self._rng
-        )
+        step = after_unplaced(state, unplaced, entry.failed, self._rules.retries, target, now, self._rng)
         self._take(entry, step, entry.error, now)
 
     # -- the call goes on, and ends
@@ -326,13 +324,15 @@ class Supervisor(LoopActor):
 
     def _succeed(self, entry: OpenRequest, message: CallEnded, now: float) -> None:
         state = entry.state
-        route = route_of(state, now - state.accepted_at, message.seconds, message.cost)
+        deployment = self._deployments.get(message.deployment_id)
+        served = state.group if deployment is None else deployment.model_name  # a substitute's own group
+        route = route_of(state, served, now - state.accepted_at, message.seconds, message.cost)
         if not entry.streamed:  # first, since a response can come from a caller of the user's own
-            describe = partial(hidden_params, deployment=self._deployments.get(route.deployment_id))
+            describe = partial(hidden_params, deployment=deployment)
             message.outcome.response.routed(route, describe)  # type: ignore[union-attr]
         event = RequestSucceeded(
             state.request_id,
-            state.group,
+            served,
             route.deployment_id,
             len(route.attempts),
             route.retries,
@@ -466,7 +466,7 @@ class Supervisor(LoopActor):
         assert entry.channel is not None
         seen = usage or Usage(entry.demand.input_tokens, entry.channel.count, estimated=True)
         broken = MidStreamError(
-            f"the stream broke off: {error}",
+            f"the stream broke off: {error.message}",
             error.llm_provider,
             error.model,
             deployment_id=error.deployment_id,
@@ -559,9 +559,8 @@ class Supervisor(LoopActor):
         self._nursery.restart(message.role, message.name)
         if message.role != "group":
             return
-        for deployment_id, deployment in self._deployments.items():
-            if deployment.model_name == message.name:
-                self.send(self._switchboard.deployments[deployment_id], Announce())
+        for ref in self._switchboard.deployments.values():
+            self.send(ref, Announce(message.name))
         # by timer, since they are to join before the group is asked for one of them
         self.clock.call_later(0.0, partial(self._deliver, Rejoined(message.name)))
 

@@ -69,7 +69,7 @@ class Wiring:
         self._ledger = RestartLedger()
         self._ports = DeploymentPorts(dispatcher, journal, caller, self.switchboard, settings.stream_timeout)
         self._start(seed)
-        journal.on_gap = self._save_snapshots
+        journal.on_gap = self._save_snapshots  # see `Journal.on_gap`
 
     def _start(self, seed: int | None) -> None:
         self._record(RouterStarted(seed, self.settings.changed()))
@@ -113,8 +113,15 @@ class Wiring:
     def _start_deployment(self, deployment: Deployment) -> None:
         state, version = self._recovered(deployment)
         self.switchboard.deployments[deployment.id] = self.system.start(
-            DeploymentActor, self._ports, deployment, state, version
+            DeploymentActor, self._ports, deployment, state, version, self._stands_in_for(deployment)
         )
+
+    def _stands_in_for(self, deployment: Deployment) -> tuple[str, ...]:
+        """The groups that may use this deployment although it is not theirs."""
+        substitutes = (self.settings.routing_strategy_args or {}).get("substitutes") or {}
+        own = deployment.model_name
+        asked = (group for group, others in substitutes.items() if own in others and group != own)
+        return tuple(group for group in asked if group in self.switchboard.groups)
 
     def _recovered(self, deployment: Deployment) -> tuple[DeploymentState, int]:
         """The state that the journal says a deployment is in."""
@@ -150,9 +157,9 @@ class Wiring:
         if crash.role == "deployment":
             restarts = self._ledger.restarts.get((crash.role, crash.name), 0)
             self._record(DeploymentRetired(crash.name, crash.error, restarts))
-            group = self.switchboard.groups[self.deployments[crash.name].model_name]
-            if group.is_alive():
-                group.tell(RemoveMember(crash.name))
+            for group in self.switchboard.groups.values():
+                if group.is_alive():
+                    group.tell(RemoveMember(crash.name))
 
     def retired(self, role: str, name: str) -> bool:
         """See `Nursery.retired`."""

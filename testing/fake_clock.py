@@ -6,9 +6,6 @@ from ..actors.runtime.clock import ManualClock
 
 __all__ = ["FakeClock"]
 
-NEW_YEAR_2026 = 1_767_225_600.0
-
-
 class FakeClock(ManualClock):
     """Time that moves only when told to: `FakeClock(start=...)`, then `clock.advance(seconds)`.
 
@@ -20,5 +17,5 @@ class FakeClock(ManualClock):
             the round numbers a test writes; from a date of today they carry some 1e-7 of rounding.
     """
 
-    def __init__(self, start: float = NEW_YEAR_2026) -> None:
+    def __init__(self, start: float = 0.0) -> None:
         super().__init__(start)

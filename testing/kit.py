@@ -83,7 +83,7 @@ class _Mailbox(LoopActor):
         self._mail = mail
 
     def on_receive(self, message: Any) -> None:
-        self._mail.append((self._name, message_round_trip(message)))
+        self._mail.append((self._name, message))
 
 
 class ActorTestKit:
@@ -171,8 +171,8 @@ class ActorTestKit:
         self._mail.clear()
         act()
         self.dispatcher.run_now()
-        state = self._state()
-        return Step(tuple(row[3] for row in self._log.rows[before:]), tuple(self._mail), state)
+        mail = tuple((to, message_round_trip(message)) for to, message in self._mail)
+        return Step(tuple(row[3] for row in self._log.rows[before:]), mail, self._state())
 
     def _state(self) -> dict[str, Any]:
         """The actor's state, after proof that its events alone lead there."""

@@ -45,8 +45,21 @@ def message_round_trip(message: Any) -> Any:
     unpickler = pickle.Unpickler(buffer)  # noqa: S301  (what we wrote ourselves)
     unpickler.persistent_load = live.__getitem__  # type: ignore[method-assign]
     again = unpickler.load()
-    assert again == message, f"{message!r} came back from bytes as {again!r}"
+    assert _same(again, message), f"{message!r} came back from bytes as {again!r}"
     return again
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality by content, also of errors, which by themselves equal nothing but themselves."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, BaseException):
+        return one.args == other.args and _same(vars(one), vars(other))
+    if isinstance(one, Struct):
+        return all(_same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    return bool(one == other)
 
 
 def _handles(value: Any) -> Iterator[Any]:

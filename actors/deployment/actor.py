@@ -83,10 +83,16 @@ class DeploymentActor(SourcedActor):
     """Owns one deployment's state; the only one to change it, and to start its calls."""
 
     def __init__(
-        self, ports: DeploymentPorts, deployment: Deployment, state: DeploymentState, version: int = 0
+        self,
+        ports: DeploymentPorts,
+        deployment: Deployment,
+        state: DeploymentState,
+        version: int = 0,
+        stands_in_for: tuple[str, ...] = (),
     ) -> None:
         super().__init__(ports.dispatcher, ports.journal, f"deployment/{deployment.id}", state, version)
         self.deployment = deployment
+        self._groups = (deployment.model_name, *stands_in_for)
         self.state = state
         self.seen = 0
         self._told = 0
@@ -116,7 +122,8 @@ class DeploymentActor(SourcedActor):
         now = self.clock.now()
         for call_id, call in tuple(self.state.open.items()):
             self.record(CallAbandoned(call_id, call.request_id), now)
-        self._announce()
+        for group in self._groups:
+            self._join(group)
 
     def on_stop(self) -> None:
         """Keep what is known for the next life."""
@@ -125,10 +132,14 @@ class DeploymentActor(SourcedActor):
     def _save(self, _message: SaveSnapshot) -> None:
         self.save_snapshot(self.clock.now())
 
-    def _announce(self, _message: Announce | None = None) -> None:
-        """Join the group, or rejoin it after either of us was restarted."""
+    def _join(self, group: str) -> None:
         status = self._status(self.clock.now(), window=True)
-        self._tell_group(AddMember(self.deployment, status, self.actor_ref))
+        self._tell(group, AddMember(self.deployment, status, self.actor_ref))
+
+    def _announce(self, message: Announce) -> None:
+        """Rejoin a group that was restarted."""
+        if message.group in self._groups:
+            self._join(message.group)
 
     # -- a call begins
 
@@ -147,12 +158,13 @@ class DeploymentActor(SourcedActor):
         if call.stream or self.deployment.timeout is not None:
             self._watch(running, now)
         if self.seen >= self._told:
-            self._tell_group(StatusChanged(self._status(now)))
+            self._tell_groups(StatusChanged(self._status(now)))
 
     def _refuse(self, assign: Assign, left_out: LeftOut, now: float) -> None:
         """Let the group choose again; if it is dead itself, the Supervisor must hear of it."""
-        if not self._tell_group(CallRefused(assign, left_out, self._status(now))):
-            call, group = assign.call, self.deployment.model_name
+        group = assign.group or self.deployment.model_name
+        if not self._tell(group, CallRefused(assign, left_out, self._status(now))):
+            call = assign.call
             lost = Unassigned(call.request_id, call.call_id, group, (left_out,), earliest=left_out.until)
             self.send(self._switchboard.supervisor, lost)
 
@@ -254,7 +266,7 @@ class DeploymentActor(SourcedActor):
             self._correct(outcome, now)
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
         self.send(self._switchboard.supervisor, ended)
-        self._tell_group(StatusChanged(self._status(now)))
+        self._tell_groups(StatusChanged(self._status(now)))
 
     def _record_end(
         self,
@@ -360,9 +372,13 @@ class DeploymentActor(SourcedActor):
         now = self.clock.now()
         return {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
 
-    def _tell_group(self, message: StatusChanged | CallRefused | AddMember) -> bool:
-        group = self._switchboard.groups.get(self.deployment.model_name)
-        return group is not None and self.send(group, message)
+    def _tell(self, group: str, message: CallRefused | AddMember | StatusChanged) -> bool:
+        ref = self._switchboard.groups.get(group)
+        return ref is not None and self.send(ref, message)
+
+    def _tell_groups(self, message: StatusChanged) -> None:
+        for group in self._groups:
+            self._tell(group, message)
 
     def _status(self, now: float, *, window: bool = False) -> DeploymentStatus:
         """Our word for the group, which counts on it until `seen` reaches `_told`; then it needs another."""

@@ -88,6 +88,7 @@ class Roster:
         self._by_id: dict[str, Candidate] = {}
         self._table = LeftOutTable()
         self._with_tpm = 0
+        self._guests = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -130,6 +131,7 @@ class Roster:
         candidate = Candidate(deployment, status, mirror=mirror)
         self._by_id[deployment.id] = candidate
         self._with_tpm += deployment.tpm is not None
+        self._guests += deployment.model_name != self.group
         item = believe(candidate, status, now)
         if item is None:
             self._admit(candidate, now)
@@ -142,6 +144,7 @@ class Roster:
         if candidate is None:
             return
         self._with_tpm -= candidate.deployment.tpm is not None
+        self._guests -= candidate.deployment.model_name != self.group
         if self._table.drop(deployment_id) is None:
             self._expel(candidate)
 
@@ -223,7 +226,7 @@ class Roster:
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(strategy.name, pick))
             return self._nobody(None, None)
-        screen = Screen(assign, now, sizes_matter=self._with_tpm > 0)
+        screen = Screen(assign, now, self.group, sizes_matter=self._with_tpm > 0)
         pick = self._walk(strategy, screen, assign, now, rng)
         if pick is None:
             return self._nobody(assign, screen)
@@ -236,6 +239,7 @@ class Roster:
             or assign.never
             or assign.left_out
             or self._with_tpm
+            or self._guests
             or assign.call.request.max_parallel_requests is not None
         )
 
@@ -265,7 +269,7 @@ class Roster:
         candidate = self._by_id.get(deployment_id)
         if candidate is None:
             return NonePicked((LeftOut(deployment_id, "removed"),), unknown=True)
-        screen = Screen(assign, now, sizes_matter=True)
+        screen = Screen(assign, now, self.group, sizes_matter=True)
         left_out = self._table.get(deployment_id)
         own_limit = assign.call.request.max_parallel_requests is not None
         if left_out is not None and not (own_limit and left_out.reason == "parallel"):

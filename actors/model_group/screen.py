@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
+from .stand_in import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "reservation"]
 
-_FOR_GOOD = frozenset({"failed_in_this_request", "tpm"})
+_FOR_GOOD = frozenset({"failed_in_this_request", "tpm", "context_window", "capability"})
 """Reasons that, without a release, no waiting will change for this request."""
 
 
@@ -39,9 +40,11 @@ class Screen:
     __slots__ = (
         "_demand",
         "_excluded",
+        "_group",
         "_now",
         "_parallel",
         "_refused",
+        "_request",
         "_sizes_matter",
         "earliest",
         "more",
@@ -51,8 +54,10 @@ class Screen:
         "unknown",
     )
 
-    def __init__(self, assign: Assign, now: float, *, sizes_matter: bool) -> None:
+    def __init__(self, assign: Assign, now: float, group: str, *, sizes_matter: bool) -> None:
         self._now = now
+        self._group = group
+        self._request = assign.call.request
         self._demand = assign.call.demand
         self._parallel = assign.call.request.max_parallel_requests
         self._sizes_matter = sizes_matter
@@ -109,6 +114,10 @@ class Screen:
         parallel = self._parallel
         if parallel is not None and candidate.open >= parallel:
             return LeftOut(candidate.id, "parallel", None, candidate.open + 1, parallel)
+        if candidate.deployment.model_name != self._group:
+            lacking = misfit(candidate.deployment, self._request, self._demand)
+            if lacking is not None:
+                return lacking
         if self._sizes_matter and candidate.deployment.tpm is not None:
             return self._too_large(candidate, candidate.deployment.tpm)
         return None

@@ -122,7 +122,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
             )
         except (*_BREAKS, ValueError) as error:
-            raise _translated(error, request) from error
+            raise _translated(error, request) from _quotable(error)
 
     def _url(self, text: str) -> URL:
         url = self._urls.get(text)
@@ -197,7 +197,7 @@ class _Body(httpx.AsyncByteStream):
             data = await self._response.content.readany()
         except _BREAKS as error:
             msg = f"the body was cut off ({type(error).__name__})"
-            raise httpx.ReadError(msg) from error
+            raise httpx.ReadError(msg) from _quotable(error)
         if not data:
             raise StopAsyncIteration
         return data
@@ -232,6 +232,11 @@ def _open_session() -> aiohttp.ClientSession:
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
     )
+
+
+def _quotable(error: BaseException) -> BaseException | None:
+    """The cause that a traceback may show: aiohttp's own errors quote what the provider sent."""
+    return error if isinstance(error, OSError) else None
 
 
 def _translated(error: BaseException, request: httpx.Request) -> httpx.TransportError:

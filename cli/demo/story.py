@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...messages.events import (
-    AttemptFailed,
-    DeploymentPicked,
-    Event,
-    FellBack,
-    RequestAccepted,
-    RequestSucceeded,
-    RetryScheduled,
-    WaitStarted,
-)
+from ...supervisor.story import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,35 +19,4 @@ def tell(recorded: Iterable[Recorded]) -> Iterator[str]:
     started: float | None = None
     for row in recorded:
         started = row.at if started is None else started
-        yield f"+{row.at - started:6.3f} s  {_line(row.event)}"
-
-
-def _line(event: Event) -> str:
-    match event:
-        case RequestAccepted():
-            what = "a stream" if event.stream else "an answer"
-            return f"accepted: {what} from group {event.group!r}"
-        case DeploymentPicked():
-            return f"attempt {event.attempt}: {_decision(event)}"
-        case AttemptFailed():
-            after = "" if event.retry_after is None else f", retry after {event.retry_after:g} s"
-            return f"failed: {event.error} ({event.status_code}) after {event.seconds:.3f} s{after}"
-        case RetryScheduled():
-            when = f"in {event.seconds:.2f} s" if event.seconds else "at once"
-            return f"retry in group {event.group!r} {when}"
-        case WaitStarted():
-            return f"waits: nothing in group {event.group!r} is eligible"
-        case FellBack():
-            return f"falls back from group {event.from_group!r} to {event.to_group!r}"
-        case RequestSucceeded():
-            cost = "at an unknown price" if event.cost is None else f"for ${event.cost:.6f}"
-            return f"answered by {event.deployment_id} after {event.seconds:.3f} s, {cost}"
-        case _:
-            return event.TYPE.replace("_", " ")
-
-
-def _decision(event: DeploymentPicked) -> str:
-    decision = event.decision
-    out = ", ".join(f"{left.deployment_id} {left.reason}" for left in decision.left_out)
-    picked = f"{decision.deployment_id} by {decision.strategy}, {decision.eligible} eligible"
-    return f"{picked} (left out: {out})" if out else picked
+        yield f"+{row.at - started:6.3f} s  {in_words(row.event)}"

@@ -131,6 +131,7 @@ USELESS_STREAMS = {
     "an error event": says_and_stalls(
         STREAM + chunked(b"data: %s\n\n" % json.dumps({"error": {"message": SECRETS}}).encode())
     ),
+    "an end before the first chunk": says(STREAM + chunked(b"")),
     "a line of 100 MB": says_over_and_over(STREAM + chunked(b"data: "), chunked(MEGABYTE), 100),
     "roles without end": says_over_and_over(
         STREAM,
@@ -139,7 +140,6 @@ USELESS_STREAMS = {
 }
 BROKEN_STREAMS = {
     "closes before the first chunk": says_and_closes(STREAM),
-    "ends before the first chunk": says(STREAM + chunked(b"")),
     "closes in a chunk": says_and_closes(STREAM + chunked(b"data: {")[:-3]),
     "garbage for a chunk": says_and_closes(STREAM + f"{SECRETS}\r\n".encode()),
 }
@@ -225,18 +225,21 @@ def test_a_port_that_nobody_listens_on_was_surely_not_sent_to(kit, caplog):
     ],
 )
 def test_a_stream_that_breaks_after_its_first_words_says_what_came_and_leaves_nothing(kit, end, cause, caplog):
-    async def behave(connection):
-        await connection.send(kit.STREAM_HEAD + kit.event("once ") + kit.event("upon"))
-        await end(connection)
-
     async def run():
+        heard = asyncio.Event()
+
+        async def behave(connection):
+            await connection.send(kit.STREAM_HEAD + kit.event("once ") + kit.event("upon"))
+            await heard.wait()
+            await end(connection)
+
         async with kit.provider(behave) as host:
             entry = kit.entry("dep-1", api_base=host.api_base, stream_timeout=PATIENCE if cause is Timeout else 60)
             async with Router(model_list=[entry], num_retries=3) as router:
                 stream = await router.acompletion("gpt-4", kit.MESSAGES, stream=True)
                 with pytest.raises(MidStreamError) as caught:
                     async for _chunk in stream:
-                        pass
+                        heard.set()
                 kit.assert_nothing_is_open(router)
                 kit.assert_nothing_secret(caught.value, router, caplog.text)
                 await kit.soon(host.left.wait())

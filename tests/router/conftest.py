@@ -17,7 +17,6 @@ from turnout.actors.deployment.state import DeploymentState
 from turnout.actors.journal.codec import encode_event
 from turnout.messages.events import CallStarted, DeploymentPicked, FellBack, RequestAccepted
 from turnout.supervisor.compile_rules import limits_of
-from turnout.supervisor.request_state import RequestState
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 PROMPT = "a prompt that nobody but the provider may see"
@@ -111,6 +110,12 @@ class Town:
 
     def line(self, deployment_id: str) -> str:
         return self.router.health()["deployments"][deployment_id]["line"]
+
+    def audit(self) -> None:
+        """Close the router and go through its books."""
+        self.router.close()
+        Auditor(self.router).audit()
+        assert self.clock.next_timer() is None, "a timer outlived its router"
 
     def open_calls(self) -> int:
         return sum(len(entry["state"]["open"]) for entry in self.router.health()["deployments"].values())
@@ -214,14 +219,6 @@ class Auditor:
             assert KEY.encode() not in written
 
 
-def replayed(router: Router, request_stream: str) -> RequestState:
-    """A request's state, from its events alone."""
-    state = RequestState(request_stream.partition("/")[2])
-    for recorded in router.events(request_stream):
-        state.apply(recorded.event, recorded.at)
-    return state
-
-
 @pytest.fixture
 def town():
     """Opens towns; at the end each is closed and audited. `audit=False` where a test breaks the rules."""
@@ -235,9 +232,8 @@ def town():
     yield open_town
     for made, audit in towns:
         made.router.close()
-        if audit and made.router.settings is not None:
-            Auditor(made.router).audit()
-            assert made.clock.next_timer() is None, "a timer outlived its router"
+        if audit:
+            made.audit()
 
 
 @pytest.fixture

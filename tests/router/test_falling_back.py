@@ -163,9 +163,11 @@ def test_a_request_may_forbid_fallbacks(town):
     assert isinstance(place.error(disable_fallbacks=True), InternalServerError)
 
 
-def test_a_request_falls_back_to_a_group_that_does_not_exist_and_gets_its_error(town):
+def test_a_request_whose_fallback_nobody_knows_is_refused_at_once(town):
     place = town(groups("gpt-4"), {"gpt-4": DOWN})
-    assert isinstance(place.error(fallbacks=["nowhere"]), InternalServerError)
+    error = place.error(fallbacks=["gpt-5"])
+    assert isinstance(error, BadRequestError)
+    assert str(error) == "fallbacks: no model group 'gpt-5'; did you mean 'gpt-4'? (known: gpt-4)"
 
 
 def test_malformed_fallbacks_of_a_request_are_a_bad_request(town):

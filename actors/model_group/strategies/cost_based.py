@@ -24,7 +24,7 @@ class CostBased:
 
     Expected output is the request's maximum, or what the candidate's calls have used on average.
     Ties are settled at random; candidates of unknown price come last, at random.
-    (Other groups that may stand in, `substitutes`, are not a matter of one group.)
+    Deployments of other groups that may stand in (`substitutes`) are candidates like any other.
     """
 
     name = "cost-based-routing"
