@@ -116,7 +116,13 @@ class Router:
         if block:
             self._refuse_to_deadlock()
         future = self._send(request)
-        return future.get() if block else future
+        if not block:
+            return future
+        try:
+            return future.get()
+        except KeyboardInterrupt:  # it may have come before `get` was ready for it
+            future.cancel()
+            raise
 
     def completion(
         self, model: str, messages: list[dict[str, Any]], **params: Any
@@ -147,7 +153,11 @@ class Router:
         request_id = self._ids.next()
         future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
         message = Dispatch(request_id, request, future, fallbacks)
-        self._switchboard.supervisor.actor_inbox.deliver(message)
+        try:
+            self._switchboard.supervisor.actor_inbox.deliver(message)
+        except KeyboardInterrupt:  # the message may be on its way already
+            future.cancel()
+            raise
         return future
 
     def _leave(self, request_id: str) -> None:

@@ -30,36 +30,37 @@ _NONE_MORE: dict[str, int] = {}
 class LeftOutTable:
     """Left-out deployments in the order in which they were left out.
 
-    `unknown` counts those of whom nobody knows when they will be back.
+    `unknown` counts those of whom nobody knows when they will be back. `by_id` is for reading: a pick
+    asks several times whether anybody is in it, and a dict answers without a call.
     """
 
-    __slots__ = ("_by_id", "_counts", "_releases", "_summary", "unknown")
+    __slots__ = ("_counts", "_releases", "_summary", "by_id", "unknown")
 
     def __init__(self) -> None:
-        self._by_id: dict[str, LeftOut] = {}
+        self.by_id: dict[str, LeftOut] = {}
         self._counts: dict[str, int] = {}
         self._releases: list[tuple[float, str]] = []
         self._summary: tuple[tuple[LeftOut, ...], dict[str, int]] | None = None
         self.unknown = 0
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)
 
     def __contains__(self, deployment_id: str) -> bool:
-        return deployment_id in self._by_id
+        return deployment_id in self.by_id
 
     def __iter__(self) -> Iterator[LeftOut]:
-        return iter(self._by_id.values())
+        return iter(self.by_id.values())
 
     def get(self, deployment_id: str) -> LeftOut | None:
-        return self._by_id.get(deployment_id)
+        return self.by_id.get(deployment_id)
 
     def put(self, item: LeftOut) -> None:
         """Leave a deployment out, or change why it is; it keeps its place in the order."""
-        old = self._by_id.get(item.deployment_id)
+        old = self.by_id.get(item.deployment_id)
         if old is not None:
             self._uncount(old)
-        self._by_id[item.deployment_id] = item
+        self.by_id[item.deployment_id] = item
         self._counts[item.reason] = self._counts.get(item.reason, 0) + 1
         self._summary = None
         if item.until is None:
@@ -70,7 +71,7 @@ class LeftOutTable:
 
     def drop(self, deployment_id: str) -> LeftOut | None:
         """It is no longer left out (or no longer there); what it was left out for."""
-        item = self._by_id.pop(deployment_id, None)
+        item = self.by_id.pop(deployment_id, None)
         if item is not None:
             self._uncount(item)
             self._summary = None
@@ -116,8 +117,8 @@ class LeftOutTable:
         return others + named, more
 
     def _summed_up(self, most: int) -> tuple[tuple[LeftOut, ...], dict[str, int]]:
-        named = tuple(islice(self._by_id.values(), most))
-        if len(named) == len(self._by_id):
+        named = tuple(islice(self.by_id.values(), most))
+        if len(named) == len(self.by_id):
             return named, _NONE_MORE
         more = self._counts.copy()
         for item in named:
@@ -130,10 +131,10 @@ class LeftOutTable:
             self.unknown -= 1
 
     def _current(self, until: float, deployment_id: str) -> bool:
-        item = self._by_id.get(deployment_id)
+        item = self.by_id.get(deployment_id)
         return item is not None and item.until == until
 
     def _sweep(self) -> None:
-        if len(self._releases) > 2 * len(self._by_id) + RELEASES_SLACK:
-            self._releases = [(i.until, i.deployment_id) for i in self._by_id.values() if i.until is not None]
+        if len(self._releases) > 2 * len(self.by_id) + RELEASES_SLACK:
+            self._releases = [(i.until, i.deployment_id) for i in self.by_id.values() if i.until is not None]
             heapq.heapify(self._releases)

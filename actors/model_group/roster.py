@@ -87,6 +87,7 @@ class Roster:
         self._strategies: tuple[Strategy, ...] = (strategy,)
         self._by_id: dict[str, Candidate] = {}
         self._table = LeftOutTable()
+        self._out = self._table.by_id
         self._with_tpm = 0
         self._guests = 0
 
@@ -105,7 +106,7 @@ class Roster:
     @property
     def eligible(self) -> int:
         """How many are in the index."""
-        return len(self._by_id) - len(self._table)
+        return len(self._by_id) - len(self._out)
 
     def is_eligible(self, deployment_id: str) -> bool:
         return deployment_id in self._by_id and deployment_id not in self._table
@@ -156,7 +157,7 @@ class Roster:
         if candidate is None:
             return
         item = believe(candidate, status, now)
-        was_out = candidate.id in self._table
+        was_out = candidate.id in self._out
         if item is not None:
             self._table.put(item)
             if not was_out:
@@ -214,14 +215,14 @@ class Roster:
         Raises:
             ConfigurationError: the request names an unknown strategy, or a user's own one misbehaved.
         """
-        if self._table:
+        if self._out:
             self.release_due(now)
         if assign.only is not None:
             return self._pick_only(assign, assign.only, now)
-        strategy = self._strategy(assign.strategy, now)
+        strategy = self._default if assign.strategy is None else self._strategy(assign.strategy, now)
         call = assign.call
         if not self._needs_screen(assign):
-            if self.eligible:
+            if len(self._by_id) > len(self._out):
                 pick = strategy.pick(Query(call.request, call.demand, now, _everyone), rng)
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(strategy.name, pick))
@@ -291,8 +292,8 @@ class Roster:
             screen.unfit > 0,
         )
 
-    def _strategy(self, name: str | None, now: float) -> Strategy:
-        if name is None or name == self._default.name:
+    def _strategy(self, name: str, now: float) -> Strategy:
+        if name == self._default.name:
             return self._default
         strategy = self._others.get(name)
         if strategy is None:
@@ -309,9 +310,9 @@ class Roster:
     # -- explaining
 
     def _decision(self, strategy: str, pick: Pick) -> Decision:
-        eligible = self.eligible
+        eligible = len(self._by_id) - len(self._out)
         candidate, score, draw, considered = pick
-        named, more = self._table.summary() if self._table else _NOBODY
+        named, more = self._table.summary() if self._out else _NOBODY
         return Decision(self.group, strategy, candidate.id, eligible, score, draw, considered, named, more)
 
     def _screened_decision(self, strategy: str, pick: Pick, screen: Screen) -> Decision:

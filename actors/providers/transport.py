@@ -23,6 +23,7 @@ from aiohttp.client_exceptions import ClientConnectionResetError
 from yarl import URL
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from ..runtime.clock import Clock
@@ -180,7 +181,7 @@ class _Client:
 class _Body(httpx.AsyncByteStream):
     """The body as it comes in. Read to its end, the connection goes back to the pool."""
 
-    __slots__ = ("_client", "_response", "_transport")
+    __slots__ = ("_client", "_closed", "_response", "_transport")
 
     def __init__(
         self, response: aiohttp.ClientResponse, client: _Client, transport: AiohttpTransport
@@ -188,6 +189,7 @@ class _Body(httpx.AsyncByteStream):
         self._response = response
         self._client: _Client | None = client
         self._transport = transport
+        self._closed = self._watch()
 
     def __aiter__(self) -> _Body:
         return self
@@ -206,8 +208,38 @@ class _Body(httpx.AsyncByteStream):
         """End it; a body that was not read to its end takes the connection with it."""
         client, self._client = self._client, None
         if client is not None:
+            if self._closed is not None:
+                self._closed.remove_done_callback(self._lost)
             self._response.close()
             await self._transport._released(client)
+
+    def _watch(self) -> asyncio.Future[None] | None:
+        """Have the reader told when the connection ends before the body does.
+
+        aiohttp closes a connection whose chunked body turns into garbage, and leaves its reader waiting.
+        """
+        connection = self._response.connection
+        if connection is None or connection.protocol is None:
+            return None  # the body has come already, to its end
+        closed = connection.protocol.closed
+        if closed is None:
+            self._lost()
+            return None
+        closed.remove_done_callback(_look_at)  # one is enough for all the answers of a connection
+        closed.add_done_callback(_look_at)
+        closed.add_done_callback(self._lost)
+        return closed
+
+    def _lost(self, _closed: asyncio.Future[None] | None = None) -> None:
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+
+def _look_at(closed: asyncio.Future[None]) -> None:
+    """An exception that nobody looks at is logged."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 class _PlainRequest(aiohttp.ClientRequest):

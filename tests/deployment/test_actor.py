@@ -136,7 +136,9 @@ def test_a_failure_that_cools_down_is_told_with_the_time_it_ends(bench):
 
 def test_while_cooling_down_every_start_is_refused_and_then_one_probe_is_let_in(bench):
     """I2"""
-    kit = bench(SimulatedProvider(script=[500], latency=1.0), router={"allowed_fails": 0, "cooldown_time": 10})
+    kit = bench(
+        SimulatedProvider(script=[500], latency=1.0), router={"allowed_fails": 0, "cooldown_time": 10}
+    )
     kit.start_call("r1.1")
     kit.advance(1.0)
     assert kit.start_call("r2.1").mail_to("group")[0].left_out.reason == "cooling_down"
@@ -154,7 +156,12 @@ def test_a_call_that_is_cancelled_is_settled_and_told_once(bench):
     kit.start_call("r1.1", max_tokens=500)
     step = kit.cancel_call("r1.1")
     (event,) = step.events
-    assert (event.TYPE, event.reason, event.prompt_tokens, event.completion_tokens) == ("call_cancelled", "caller left", 5, 0)
+    assert (event.TYPE, event.reason, event.prompt_tokens, event.completion_tokens) == (
+        "call_cancelled",
+        "caller left",
+        5,
+        0,
+    )
     assert step.mail_to("supervisor")[0].outcome.status == "cancelled"
     assert kit.advance(10.0).events == ()
     assert kit.cancel_call("r1.1").mail == ()
@@ -252,7 +259,8 @@ def test_it_joins_its_group_when_asked_to(bench):
     kit = bench(SimulatedProvider(), rpm=5)
     kit.start_call("r1.1")
     kit.advance(0.0)
-    (joined,) = kit.tell(Announce()).mail_to("group")
+    assert kit.tell(Announce("another")).mail == ()
+    (joined,) = kit.tell(Announce("gpt-4")).mail_to("group")
     assert isinstance(joined, AddMember)
     assert joined.ref is kit.ref
     assert (joined.status.seen, len(joined.status.window)) == (1, 1)

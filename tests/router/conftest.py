@@ -72,7 +72,9 @@ class Town:
     # -- asking
 
     def request(self, model: str = "gpt-4", **fields: Any) -> CompletionRequest:
-        return CompletionRequest(**{"model": model, "messages": [{"role": "user", "content": PROMPT}], **fields})
+        return CompletionRequest(
+            **{"model": model, "messages": [{"role": "user", "content": PROMPT}], **fields}
+        )
 
     def ask(self, model: str = "gpt-4", **fields: Any) -> Any:
         return self.router.ask(self.request(model, **fields))

@@ -66,7 +66,9 @@ def test_a_half_open_deployment_gets_exactly_one_probe(town):
     place.clock.advance(1.0)
     assert place.calls == {"a": 2}
     place.clock.advance(1.0)
-    assert [type(outcome(future)).__name__ for future in futures] == ["ModelResponse"] + ["NoDeploymentsAvailable"] * 3
+    assert [type(outcome(future)).__name__ for future in futures] == ["ModelResponse"] + [
+        "NoDeploymentsAvailable"
+    ] * 3
     assert [event.probe for event in place.found(CallStarted)] == [False, True]
 
 

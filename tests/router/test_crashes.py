@@ -1,4 +1,4 @@
-"""A handler that raises is a bug of ours: requests get their one reply, the actor comes back, or is retired."""
+"""A handler that raises is our bug: each request gets its one reply, the actor comes back or is retired."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_after_one_crash_the_next_request_is_served_as_ever(town, sabotage, acto
 
 
 @pytest.mark.parametrize(("actor", "handler"), HANDLERS[:4])
-def test_a_crash_of_a_deployment_or_a_group_costs_a_request_no_more_than_a_retry(town, sabotage, actor, handler):
+def test_a_crash_of_a_deployment_or_a_group_costs_a_request_no_more_than_a_retry(
+    town, sabotage, actor, handler
+):
     sabotage(actor, handler)
     place = town({"a": "gpt-4"}, default=SLOW, num_retries=1)
     future = place.send()
@@ -116,7 +118,9 @@ def test_a_crash_of_the_supervisor_costs_only_the_request_it_was_about(town, sab
 def test_the_request_that_crashed_the_supervisor_leaves_no_call_behind(town, sabotage):
     """I4"""
     sabotage(Supervisor, "_stream_opened")
-    place = town({"a": {"group": "gpt-4", "max_parallel_requests": 1}}, default=SimulatedProvider(chunk_seconds=9.0))
+    place = town(
+        {"a": {"group": "gpt-4", "max_parallel_requests": 1}}, default=SimulatedProvider(chunk_seconds=9.0)
+    )
     assert isinstance(place.error(stream=True), APIError)
     assert place.open_calls() == 0
     assert place.story()[-1] in {"request_failed", "call_cancelled"}

@@ -89,7 +89,8 @@ def test_a_stream_without_a_first_chunk_is_retried_after_stream_timeout(town):
 
 
 @pytest.mark.parametrize(
-    ("deployment", "request_", "seconds"), [({}, {}, 9), ({"stream_timeout": 4}, {}, 4), ({"stream_timeout": 4}, {"stream_timeout": 2}, 2)]
+    ("deployment", "request_", "seconds"),
+    [({}, {}, 9), ({"stream_timeout": 4}, {}, 4), ({"stream_timeout": 4}, {"stream_timeout": 2}, 2)],
 )
 def test_whose_stream_timeout_counts(town, deployment, request_, seconds):
     place = town({"a": {"group": "gpt-4", **deployment}}, default=HANGS, stream_timeout=9)

@@ -7,7 +7,12 @@ import pytest
 import turnout
 from turnout.testing import SimulatedProvider
 
-NEVER = ["BadRequestError", "UnprocessableEntityError", "ContextWindowExceededError", "ContentPolicyViolationError"]
+NEVER = [
+    "BadRequestError",
+    "UnprocessableEntityError",
+    "ContextWindowExceededError",
+    "ContentPolicyViolationError",
+]
 ELSEWHERE = ["AuthenticationError", "PermissionDeniedError", "NotFoundError"]
 ALWAYS = [
     "Timeout",

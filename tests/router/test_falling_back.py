@@ -111,9 +111,7 @@ def test_max_fallbacks_says_how_many_groups_are_tried(town, most):
 
 
 def test_the_fallbacks_of_a_fallback_follow(town):
-    place = town(
-        groups("gpt-4 b c"), {"gpt-4": DOWN, "b": DOWN}, fallbacks=[{"gpt-4": ["b"]}, {"b": ["c"]}]
-    )
+    place = town(groups("gpt-4 b c"), {"gpt-4": DOWN, "b": DOWN}, fallbacks=[{"gpt-4": ["b"]}, {"b": ["c"]}])
     assert place.ask().route.model_group == "c"
 
 
@@ -123,7 +121,9 @@ def test_default_fallbacks_serve_where_there_is_no_other_list(town):
 
 
 def test_default_fallbacks_do_not_serve_where_there_is_a_list(town):
-    place = town(groups("gpt-4 b c"), {"gpt-4": DOWN, "b": DOWN}, default_fallbacks=["c"], fallbacks=[{"gpt-4": ["b"]}])
+    place = town(
+        groups("gpt-4 b c"), {"gpt-4": DOWN, "b": DOWN}, default_fallbacks=["c"], fallbacks=[{"gpt-4": ["b"]}]
+    )
     place.error()
     assert tried(place) == ["b"]
 
@@ -148,7 +148,9 @@ def test_a_requests_own_list_goes_first(town):
 
 def test_a_requests_own_list_goes_before_the_routers_kinds(town):
     place = town(
-        groups("gpt-4 b c"), {"gpt-4": [ContextWindowExceededError]}, context_window_fallbacks=[{"gpt-4": ["b"]}]
+        groups("gpt-4 b c"),
+        {"gpt-4": [ContextWindowExceededError]},
+        context_window_fallbacks=[{"gpt-4": ["b"]}],
     )
     assert place.ask(fallbacks=["c"]).route.model_group == "c"
 
@@ -256,7 +258,12 @@ def test_an_unknown_name_whose_fallbacks_fail_ends_in_its_own_error(town):
 
 def test_each_group_starts_with_a_clean_slate(town):
     """I5: what failed in one group says nothing about the next one."""
-    place = town({"a": "gpt-4", "x": "b", "y": "b"}, {"a": DOWN, "x": [500], "y": [500]}, num_retries=1, fallbacks=["b"])
+    place = town(
+        {"a": "gpt-4", "x": "b", "y": "b"},
+        {"a": DOWN, "x": [500], "y": [500]},
+        num_retries=1,
+        fallbacks=["b"],
+    )
     rows = place.error().attempts
     assert {row.deployment_id for row in rows if row.group == "b"} == {"x", "y"}
 
@@ -267,4 +274,3 @@ def test_a_rate_limit_of_the_last_group_does_not_hide_the_first_groups_error(tow
     error = place.error()
     assert isinstance(error, APIConnectionError)
     assert error.retry_after is None
-

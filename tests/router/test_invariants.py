@@ -123,7 +123,9 @@ class BusyRun:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32), wait=st.sampled_from(["fail", "wait"]), strategy=st.sampled_from(STRATEGIES))
+@given(
+    seed=st.integers(0, 2**32), wait=st.sampled_from(["fail", "wait"]), strategy=st.sampled_from(STRATEGIES)
+)
 def test_a_busy_run_breaks_no_invariant(town, seed, wait, strategy):
     """I1, I2, I3, I4, I5, I6, I10, I11: the auditor of `town` looks at all that was recorded."""
     run = BusyRun(town, seed, on_exhausted=wait, routing_strategy=strategy)
@@ -240,9 +242,7 @@ def test_no_secret_is_in_any_text_repr_or_log_line(town, caplog, capsys):
         assert secret not in everything
 
 
-@pytest.mark.parametrize(
-    "status", [400, 401, 403, 404, 408, 422, 429, 500, 502, 503]
-)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 422, 429, 500, 502, 503])
 def test_a_provider_that_quotes_the_key_does_not_get_it_into_an_event(town, status):
     """I11"""
     key = "sk-" + "live0123456789abcdef"

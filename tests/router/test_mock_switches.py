@@ -35,7 +35,10 @@ def test_a_request_brings_its_own(town):
 
 def test_a_dict_is_the_answer(town):
     answer = mocked(town).ask(
-        mock_response={"choices": [{"message": {"content": "hi"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+        mock_response={
+            "choices": [{"message": {"content": "hi"}}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+        }
     )
     assert text(answer) == "hi"
     assert answer.usage.completion_tokens == 2
@@ -158,7 +161,9 @@ def test_a_switch_without_a_fallback_is_its_error(town):
 
 def test_no_mock_parameter_reaches_a_provider(town):
     place = mocked(town, "Paris")
-    assert place.request(mock_response="x", mock_delay=1, mock_testing_fallbacks=True, seed=1).wire_params().keys() == {
+    assert place.request(
+        mock_response="x", mock_delay=1, mock_testing_fallbacks=True, seed=1
+    ).wire_params().keys() == {
         "messages",
         "seed",
     }

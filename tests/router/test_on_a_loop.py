@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pykka
 import pytest
 
-from turnout import CompletionRequest, RouterClosedError, Router, Timeout
+from turnout import CompletionRequest, Router, RouterClosedError, Timeout
 from turnout.messages.events import CallCancelled, RequestCancelled, RequestSucceeded
 
 
@@ -86,7 +86,9 @@ def test_a_blocking_ask_on_the_routers_loop_is_refused_at_once(hello):
 def test_many_requests_at_once(hello):
     async def main():
         async with Router(model_list=[deployment(name) for name in "abc"]) as router:
-            answers = await asyncio.gather(*(router.acompletion("gpt-4", hello().messages) for _ in range(300)))
+            answers = await asyncio.gather(
+                *(router.acompletion("gpt-4", hello().messages) for _ in range(300))
+            )
             assert len({answer.route.request_id for answer in answers}) == 300
             assert router.health()["open_requests"] == 0
 
@@ -279,9 +281,9 @@ def test_a_router_on_a_file_leaves_no_thread_and_no_file_open(hello, tmp_path):
     path = tmp_path / "turnout.db"
     with Router(model_list=[deployment()], journal=f"sqlite:///{path}") as router:
         router.ask(hello())
-    if os.path.isdir("/proc/self/fd"):
-        open_files = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
-        assert not any(name.startswith(str(path)) for name in open_files)
+    descriptors = Path("/proc/self/fd")
+    if descriptors.is_dir():
+        assert not [fd for fd in descriptors.iterdir() if str(fd.resolve()).startswith(str(path))]
 
 
 def test_no_socket_is_left_after_close():
@@ -299,7 +301,11 @@ def test_no_socket_is_left_after_close():
         port = server.sockets[0].getsockname()[1]
         entry = {
             "model_name": "gpt-4",
-            "litellm_params": {"model": "openai/gpt-4o", "api_key": "x", "api_base": f"http://127.0.0.1:{port}/v1"},
+            "litellm_params": {
+                "model": "openai/gpt-4o",
+                "api_key": "x",
+                "api_base": f"http://127.0.0.1:{port}/v1",
+            },
         }
         async with Router(model_list=[entry]) as router:
             tasks = [
@@ -347,7 +353,8 @@ def run(code, *, interrupt_at=None):
 
 SETUP = """
 from turnout import *
-entry = {"model_name": "g", "litellm_params": {"model": "openai/x", "mock_response": "hi there you", "mock_delay": DELAY}}
+params = {"model": "openai/x", "mock_response": "hi there you", "mock_delay": DELAY}
+entry = {"model_name": "g", "litellm_params": params}
 request = CompletionRequest(model="g", messages=[{"role": "user", "content": "Hi"}])
 """
 
@@ -357,7 +364,8 @@ def test_ctrl_c_in_ask_cancels_the_call():
     code = (
         SETUP.replace("DELAY", "600")
         + """
-import threading, time
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in children of a background job
 router = Router(model_list=[entry])
 def tell():
     while not (router._dispatcher.bound and router.health()["open_requests"]):
@@ -384,8 +392,14 @@ except KeyboardInterrupt:
     [
         "router = Router(model_list=[entry])",
         "router = Router(model_list=[entry]); router.ask(request)",
-        "router = Router(model_list=[entry], journal='sqlite:///' + __import__('tempfile').mkdtemp() + '/j.db'); router.ask(request)",
-        "router = Router(model_list=[entry]); stream = router.completion('g', request.messages, stream=True); next(stream)",
+        (
+            "import tempfile; path = tempfile.mkdtemp() + '/j.db';"
+            "router = Router(model_list=[entry], journal='sqlite:///' + path); router.ask(request)"
+        ),
+        (
+            "router = Router(model_list=[entry]); "
+            "stream = router.completion('g', request.messages, stream=True); next(stream)"
+        ),
         "router = Router(model_list=[entry]); future = router.ask(request, block=False)",
     ],
 )
@@ -411,11 +425,17 @@ def test_a_router_never_closed_on_a_loop_that_ended_prints_nothing():
 
 def test_a_process_that_ends_while_a_call_is_open_does_not_hang():
     """I12"""
-    code = SETUP.replace("DELAY", "600") + "router = Router(model_list=[entry]); f = router.ask(request, block=False)"
+    code = (
+        SETUP.replace("DELAY", "600")
+        + "router = Router(model_list=[entry]); f = router.ask(request, block=False)"
+    )
     status, out, err = run(code)
     assert (status, out, err) == (0, "", "")
 
 
 def test_a_request_model_is_all_a_caller_needs(hello):
     with Router(model_list=[deployment()]) as router:
-        assert router.ask(CompletionRequest(model="gpt-4", messages=hello().messages)).route.model_group == "gpt-4"
+        assert (
+            router.ask(CompletionRequest(model="gpt-4", messages=hello().messages)).route.model_group
+            == "gpt-4"
+        )

@@ -62,7 +62,10 @@ def test_totals_and_costs_go_on(town, journal):
     second.ask()
     assert second.state("a")["totals"] == {
         **before,
-        **{name: 2 * before[name] for name in ("started", "succeeded", "prompt_tokens", "completion_tokens", "cost")},
+        **{
+            name: 2 * before[name]
+            for name in ("started", "succeeded", "prompt_tokens", "completion_tokens", "cost")
+        },
     }
 
 
@@ -104,7 +107,12 @@ def test_the_state_of_every_deployment_is_the_same_after_a_restart(town, journal
 def test_calls_that_were_open_when_the_process_died_are_closed_as_abandoned(town, tmp_path):
     """I4, I8: nothing is left open, and what was reserved stays counted."""
     journal = f"sqlite:///{tmp_path / 'first.db'}"
-    place = town({"a": {"group": "gpt-4", "tpm": 1000}}, default=SimulatedProvider(hang=True), journal=journal, audit=False)
+    place = town(
+        {"a": {"group": "gpt-4", "tpm": 1000}},
+        default=SimulatedProvider(hang=True),
+        journal=journal,
+        audit=False,
+    )
     for _ in range(3):
         place.send(max_tokens=100)
     place.clock.advance(1.0)
@@ -113,7 +121,10 @@ def test_calls_that_were_open_when_the_process_died_are_closed_as_abandoned(town
     store.append(place.router.events())
     place.router.close()
     second = town(
-        {"a": {"group": "gpt-4", "tpm": 1000}}, journal=store, clock=FakeClock(start=place.start + 2.0), audit=False
+        {"a": {"group": "gpt-4", "tpm": 1000}},
+        journal=store,
+        clock=FakeClock(start=place.start + 2.0),
+        audit=False,
     )
     assert len(second.found(CallAbandoned)) == 3
     state = second.state("a")
@@ -125,13 +136,18 @@ def test_calls_that_were_open_when_the_process_died_are_closed_as_abandoned(town
 def test_a_key_rotation_keeps_the_history(town, journal):
     place = town({"a": {"group": "gpt-4", "rpm": 1}}, journal=journal, audit=False)
     place.ask()
-    second = again(town, journal, place, deployments={"a": {"group": "gpt-4", "rpm": 1, "api_key": "another"}})
+    second = again(
+        town, journal, place, deployments={"a": {"group": "gpt-4", "rpm": 1, "api_key": "another"}}
+    )
     assert isinstance(second.error(), NoDeploymentsAvailable)
 
 
 def test_a_deployment_without_an_id_keeps_its_history_too(journal):
     def router(start):
-        entry = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4o", "rpm": 1, "mock_response": "hi"}}
+        entry = {
+            "model_name": "gpt-4",
+            "litellm_params": {"model": "openai/gpt-4o", "rpm": 1, "mock_response": "hi"},
+        }
         return Router(model_list=[entry], clock=FakeClock(start=start), journal=journal)
 
     messages = [{"role": "user", "content": "Hi"}]

@@ -155,7 +155,9 @@ def test_more_than_max_open_requests_are_refused_at_once(town, monkeypatch):
     from turnout.supervisor import wiring
 
     rules = wiring.supervisor_rules
-    monkeypatch.setattr(wiring, "supervisor_rules", lambda settings: evolve(rules(settings), max_open_requests=2))
+    monkeypatch.setattr(
+        wiring, "supervisor_rules", lambda settings: evolve(rules(settings), max_open_requests=2)
+    )
     place = town({"a": "gpt-4"}, default=SimulatedProvider(latency=1.0))
     futures = [place.send() for _ in range(2)]
     error = place.error()
@@ -165,3 +167,20 @@ def test_more_than_max_open_requests_are_refused_at_once(town, monkeypatch):
     place.clock.advance(1.0)
     assert all(future.done() for future in futures)
     place.ask()
+
+
+def test_ctrl_c_before_get_has_begun_cancels_the_call(town, monkeypatch):
+    """I4: the signal may come at any moment of `ask`."""
+    from turnout.supervisor.request_future import RequestFuture
+
+    def interrupted(self, *, timeout=None):
+        raise KeyboardInterrupt
+
+    place = town({"a": "gpt-4"}, default=SimulatedProvider(latency=1.0))
+    monkeypatch.setattr(RequestFuture, "get", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place.ask()
+    monkeypatch.undo()
+    place.clock.advance(0.0)
+    assert place.open_calls() == 0
+    assert place.story()[-1] in {"request_cancelled", "call_cancelled"}

@@ -59,7 +59,9 @@ def test_the_policy_has_no_say_about_other_classes(town):
 
 def test_a_requests_zero_always_wins(town):
     policy = RetryPolicy(InternalServerErrorRetries=2)
-    place = town({"a": {"group": "gpt-4", "num_retries": 3}}, default=DOWN, retry_policy=policy, num_retries=3)
+    place = town(
+        {"a": {"group": "gpt-4", "num_retries": 3}}, default=DOWN, retry_policy=policy, num_retries=3
+    )
     assert attempts(place, num_retries=0) == 1
 
 
@@ -77,7 +79,11 @@ def test_the_other_shape_of_a_policy_sets_the_number_and_the_back_off(town):
 
 def test_each_fallback_group_has_retries_of_its_own(town):
     place = town(
-        {"a": "gpt-4", "z": "backup"}, default=DOWN, num_retries=2, fallbacks=["backup"], disable_cooldowns=True
+        {"a": "gpt-4", "z": "backup"},
+        default=DOWN,
+        num_retries=2,
+        fallbacks=["backup"],
+        disable_cooldowns=True,
     )
     place.error()
     assert place.calls == {"a": 3, "z": 3}
@@ -264,12 +270,18 @@ def test_every_attempt_has_its_row_with_its_own_seconds(town):
         fallbacks=["backup"],
     )
     route = place.ask().route
-    assert [(row.group, row.seconds) for row in route.attempts] == [("gpt-4", 2.0), ("gpt-4", 2.0), ("backup", 3.0)]
+    assert [(row.group, row.seconds) for row in route.attempts] == [
+        ("gpt-4", 2.0),
+        ("gpt-4", 2.0),
+        ("backup", 3.0),
+    ]
     assert (route.retries, route.fallbacks, route.seconds) == (1, 1, 7.0)
 
 
 def test_the_row_of_the_attempt_that_the_deadline_ended_has_its_own_seconds(town):
-    place = town({"a": "gpt-4"}, {"a": SimulatedProvider(latency=4.0, error_rate=1.0)}, num_retries=5, timeout=10)
+    place = town(
+        {"a": "gpt-4"}, {"a": SimulatedProvider(latency=4.0, error_rate=1.0)}, num_retries=5, timeout=10
+    )
     error = place.error()
     assert isinstance(error, Timeout)
     assert [row.seconds for row in error.attempts] == [4.0, 4.0, 2.0]

@@ -147,7 +147,9 @@ def test_the_first_assignment_waits_before_it_falls_back(town):
 
 
 def test_a_wait_that_is_refused_falls_back(town):
-    place = town({**NARROW, "z": "backup"}, {"a": BUSY}, on_exhausted="wait", fallbacks=["backup"], max_queue=1)
+    place = town(
+        {**NARROW, "z": "backup"}, {"a": BUSY}, on_exhausted="wait", fallbacks=["backup"], max_queue=1
+    )
     place.send()
     place.send()
     assert place.ask().route.model_group == "backup"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from turnout.actors.deployment.state import DeploymentState
-from turnout.messages.commands import Assign, Call, Inspect, StartCall
+from turnout.messages.commands import Assign, Call, Inspect, ProviderFinished, StartCall
+from turnout.messages.errors import InternalServerError, MidStreamError, Timeout
 from turnout.messages.events import CallStarted
+from turnout.messages.outcomes import CallOutcome, Usage
 from turnout.messages.requests import CompletionRequest
 from turnout.testing import ActorTestKit, SimulatedProvider
 from turnout.testing.serialise import event_round_trip, message_round_trip
@@ -89,6 +91,22 @@ def test_a_message_that_cannot_be_turned_into_bytes_is_found():
     call = Call("r1.1", "r1", 1, request, request.demand(), 600.0)
     with pytest.raises((AttributeError, TypeError, Exception), match="pickle"):
         message_round_trip(StartCall(Assign(call)))
+
+
+def test_an_error_that_travels_comes_back_as_it_was():
+    error = MidStreamError(
+        "broke", "openai", "gpt-4", text="so far", usage=Usage(1, 2), cause=Timeout("stalled")
+    )
+    outcome = CallOutcome("failed", error=error)
+    again = message_round_trip(ProviderFinished("r1.1", outcome)).outcome.error
+    assert again is not error
+    assert (again.text, again.usage, type(again.cause)) == ("so far", Usage(1, 2), Timeout)
+
+
+def test_an_error_that_loses_something_on_the_way_is_found(monkeypatch):
+    monkeypatch.setattr(InternalServerError, "__reduce__", lambda error: (InternalServerError, ("another",)))
+    with pytest.raises(AssertionError, match="came back"):
+        message_round_trip(ProviderFinished("r1.1", CallOutcome("failed", error=InternalServerError("one"))))
 
 
 def test_time_passes_only_when_the_test_says_so():
