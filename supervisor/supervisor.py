@@ -10,7 +10,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..actors.runtime.actor import LoopActor, where_it_broke
+from ..actors.runtime.actor import where_it_broke
 from ..actors.runtime.channel import Channel
 from ..messages.commands import (
     ActorCrashed,
@@ -18,7 +18,6 @@ from ..messages.commands import (
     Assigned,
     CallEnded,
     Cancel,
-    CancelCall,
     DeadlineReached,
     Dispatch,
     Inspect,
@@ -29,34 +28,27 @@ from ..messages.commands import (
     Shutdown,
     StreamOpened,
     Unassigned,
-    Withdraw,
 )
 from ..messages.errors import (
     APIError,
     BadRequestError,
     ConfigurationError,
-    MidStreamError,
     NotFoundError,
     RequestError,
     RouterClosedError,
     ServiceUnavailableError,
-    Timeout,
     TurnoutError,
 )
 from ..messages.events import (
-    AttemptFailed,
     DeploymentPicked,
     FellBack,
     RequestAccepted,
-    RequestCancelled,
-    RequestFailed,
     RequestSucceeded,
     RetryScheduled,
     WaitStarted,
 )
-from ..messages.outcomes import Usage
 from .answers import hidden_params, nobody_for, route_of
-from .deadlines import DeadlineQueue
+from .desk import RequestDesk
 from .fallbacks import FallbackRules
 from .open_request import OpenRequest
 from .plan import (
@@ -81,7 +73,6 @@ from .switches import wanted_failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..messages.events import Event
     from ..messages.fallbacks import FallbackTarget
     from .ports import SupervisorPorts
     from .switches import WantedFailure
@@ -91,26 +82,16 @@ __all__ = ["Supervisor"]
 NO_FALLBACKS = FallbackRules()
 
 
-class Supervisor(LoopActor):
-    """Owns every open request. One per router."""
+class Supervisor(RequestDesk):
+    """Decides for every open request what comes next. One per router."""
 
     def __init__(self, ports: SupervisorPorts, estate: Estate | None = None) -> None:
-        super().__init__(ports.dispatcher)
-        self._journal = ports.journal
-        self._switchboard = ports.switchboard
+        super().__init__(ports, estate or Estate())
         self._directory = ports.directory
         self._deployments = ports.deployments
         self._rules = ports.rules
         self._rng = ports.rng
         self._nursery = ports.nursery
-        estate = estate or Estate()
-        self._open = estate.open
-        self._budget = estate.budget
-        self._closed = False
-        self._deadlines = DeadlineQueue(self.clock, self._open, self._out_of_time)
-        for request_id, entry in self._open.items():  # inherited: the old timers rang a dead actor
-            if entry.timer is None:
-                self._deadlines.add(entry.state.deadline, request_id)
 
     def __repr__(self) -> str:
         return f"<Supervisor · {len(self._open)} open requests>"
@@ -132,16 +113,6 @@ class Supervisor(LoopActor):
             Inspect: self._inspect,
             Shutdown: self._shutdown,
         }
-
-    def _record(self, entry: OpenRequest, event: Event, now: float) -> None:
-        state = entry.state
-        state.apply(event, now)
-        entry.version += 1
-        self._journal.append(entry.stream_name, entry.version, now, event)
-
-    def _deliver(self, message: Any) -> None:
-        """A timer's message to myself."""
-        self.inbox.deliver(message)
 
     # -- a request begins
 
@@ -201,14 +172,8 @@ class Supervisor(LoopActor):
         self._record(entry, accepted, now)
         self._open[request_id] = entry
         self._budget.request(now)
-        if request.timeout is None:
-            self._deadlines.add(now + seconds, request_id)
-        else:
-            entry.timer = self.clock.call_later(seconds, partial(self._out_of_time, request_id))
+        self._watch(entry, seconds)
         return entry
-
-    def _out_of_time(self, request_id: str) -> None:
-        self._deliver(DeadlineReached(request_id))
 
     def _unknown_model(self, entry: OpenRequest, now: float) -> None:
         try:
@@ -298,14 +263,6 @@ class Supervisor(LoopActor):
         del entry.reply  # the stream is its reader's alone now: one that is dropped must be noticed
         return stream
 
-    def _caller_left(self, request_id: str) -> None:
-        """From the stream, in any thread: its reader has gone."""
-        self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
-
-    def _caller_forgot(self, request_id: str) -> None:
-        """From the garbage collector, at any moment: only leave word."""
-        self._switchboard.supervisor.actor_inbox.post(Cancel(request_id))
-
     def _call_ended(self, message: CallEnded) -> None:
         entry = self._open.get(message.request_id)
         if entry is None or entry.call_id != message.call_id:
@@ -351,22 +308,6 @@ class Supervisor(LoopActor):
             entry.channel.close()
             return
         entry.reply.set(message.outcome.response)
-
-    def _note_failure(
-        self, entry: OpenRequest, error: RequestError, deployment_id: str | None, seconds: float, now: float
-    ) -> None:
-        state = entry.state
-        event = AttemptFailed(
-            state.request_id,
-            entry.call_id,
-            state.group,
-            deployment_id,
-            type(error).__name__,
-            error.status_code,
-            seconds,
-            error.retry_after,
-        )
-        self._record(entry, event, now)
 
     def _retry_or_leave(self, entry: OpenRequest, error: RequestError, now: float) -> None:
         deployment = self._deployments.get(error.deployment_id or "")
@@ -430,104 +371,6 @@ class Supervisor(LoopActor):
         entry.failed = entry.error = None
         entry.has_waited = False
         self._assign(entry)
-
-    # -- a request ends badly
-
-    def _fail(self, entry: OpenRequest, error: TurnoutError, now: float) -> None:
-        """The one final reply is an error; it carries every attempt."""
-        state = entry.state
-        if isinstance(error, RequestError):
-            error.attempts = state.attempts
-            error.request_id = state.request_id
-        self._note_end(entry, error, now)
-        self._forget(entry)
-        if entry.stream is None:
-            entry.reply.fail(error)
-        elif entry.channel is not None:
-            entry.channel.close(error)
-
-    def _note_end(self, entry: OpenRequest, error: TurnoutError, now: float) -> None:
-        state = entry.state
-        event = RequestFailed(
-            state.request_id,
-            type(error).__name__,
-            getattr(error, "status_code", 500),
-            len(state.attempts),
-            state.retries,
-            state.fallbacks,
-            state.waited,
-            now - state.accepted_at,
-            getattr(error, "left_out", ()),
-            getattr(error, "left_out_by_reason", {}),
-        )
-        self._record(entry, event, now)
-
-    def _break_stream(self, entry: OpenRequest, error: RequestError, usage: Usage | None, now: float) -> None:
-        assert entry.channel is not None
-        seen = usage or Usage(entry.demand.input_tokens, entry.channel.count, estimated=True)
-        broken = MidStreamError(
-            f"the stream broke off: {error.message}",
-            error.llm_provider,
-            error.model,
-            deployment_id=error.deployment_id,
-            usage=seen,
-            cause=error,
-        )
-        state = entry.state
-        self._note_failure(entry, error, state.deployment_id, now - state.called_at, now)
-        self._fail(entry, broken, now)
-
-    def _deadline_reached(self, message: DeadlineReached) -> None:
-        entry = self._open.get(message.request_id)
-        if entry is None:
-            return
-        now = self.clock.now()
-        state = entry.state
-        seconds = state.deadline - state.accepted_at
-        error = Timeout(f"no answer within {seconds:g} s", model=entry.request.model)
-        error.__cause__ = entry.error or entry.first_error
-        calling = state.phase == "calling"
-        self._withdraw(entry, "deadline")
-        if calling:
-            error.deployment_id = state.deployment_id
-            if entry.stream is not None:
-                self._break_stream(entry, error, None, now)
-                return
-            self._note_failure(entry, error, state.deployment_id, now - state.called_at, now)
-        self._fail(entry, error, now)
-
-    def _cancel(self, message: Cancel) -> None:
-        entry = self._open.get(message.request_id)
-        if entry is None:
-            return
-        now = self.clock.now()
-        self._withdraw(entry, message.reason)
-        state = entry.state
-        attempts = len(state.attempts) + (state.phase == "calling")
-        self._record(entry, RequestCancelled(state.request_id, attempts, now - state.accepted_at), now)
-        self._forget(entry)
-        if entry.stream is None:
-            error = RequestError("the request was cancelled", model=entry.request.model)
-            error.request_id = state.request_id
-            entry.reply.fail(error)
-
-    def _withdraw(self, entry: OpenRequest, reason: str) -> None:
-        """Stop what is under way for this request, wherever it is."""
-        state = entry.state
-        if state.phase == "calling" and state.deployment_id is not None:
-            self._cancel_call(state.deployment_id, entry.call_id, reason)
-        elif entry.pause is None and entry.target is not None:
-            self.send(self._switchboard.groups[state.group], Withdraw(entry.call_id))
-
-    def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:
-        deployment = self._switchboard.deployments.get(deployment_id)
-        if deployment is not None:
-            self.send(deployment, CancelCall(call_id, reason))
-
-    def _forget(self, entry: OpenRequest) -> None:
-        if entry.timer is not None or entry.pause is not None:
-            entry.release()
-        del self._open[entry.state.request_id]
 
     # -- supervision
 

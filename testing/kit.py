@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from attrs import field, frozen
 
 from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
@@ -180,12 +181,16 @@ class ActorTestKit:
         assert actor is not None, "the actor is gone"
         now = self.clock.now()
         live: dict[str, Any] = actor.state.snapshot(now)
-        replayed = DeploymentState(self.deployment.id, self._limits)
-        halfway = len(self._log.rows) // 2
-        for number, (_, _, at, event) in enumerate(self._log.rows):
-            if number == halfway:
-                snapshot = replayed.snapshot(at)
-                replayed = DeploymentState.restore(self.deployment.id, self._limits, snapshot)
+        replayed = resumed = DeploymentState(self.deployment.id, self._limits)
+        for _, _, at, event in self._log.rows:
+            resumed = self._by_snapshot(resumed, at)
             replayed.apply(event, at)
+            resumed.apply(event, at)
         assert replayed.snapshot(now) == live, "the state is not what its events say"
+        assert resumed.snapshot(now) == live, "the state is not what its events say, snapshots between them"
         return live
+
+    def _by_snapshot(self, state: DeploymentState, at: float) -> DeploymentState:
+        """The state, written as a snapshot and read back."""
+        written = msgspec.json.decode(msgspec.json.encode(state.snapshot(at)))
+        return DeploymentState.restore(self.deployment.id, self._limits, written)

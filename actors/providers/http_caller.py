@@ -18,16 +18,19 @@ from .codecs import codec_for
 from .failures import broken_connection, prompt_texts, refusal, unexpected, unusable
 from .reply_headers import MAX_RETRY_AFTER, provider_limits
 from .sse import EventTooLargeError, SseReader
+from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Awaitable, Callable
 
+    from ...messages.commands import Call
     from ...messages.deployment import Deployment
     from ...messages.outcomes import ProviderLimits, Usage
     from ...messages.responses import ModelResponseStream
     from ..runtime.dispatcher import Dispatcher, Task
     from .ports import ProviderCall
     from .sse import SseEvent
+    from .transport import Answer
     from .wire import Codec, StreamDecoder
 
 __all__ = ["MAX_BODY_BYTES", "HttpCaller"]
@@ -70,6 +73,10 @@ class HttpCaller:
         # a stepped coroutine cannot wait for a reader; but then the whole stream is in memory anyway
         self.can_wait = not isinstance(dispatcher, ManualDispatcher)
         self._codecs: dict[str, tuple[Deployment, Codec]] = {}
+        self.send: Callable[[Codec, Call], Awaitable[Answer | HttpxAnswer]] = self._through_httpx
+        if isinstance(transport, AiohttpTransport):
+            self._own = transport
+            self.send = self._exchanged
 
     def __repr__(self) -> str:
         return f"<HttpCaller {self.transport!r} · {len(self._codecs)} codecs>"
@@ -81,6 +88,16 @@ class HttpCaller:
         http_call = HttpCall(self, call, deliver)
         http_call.task = self.dispatcher.spawn(http_call.run())
         return http_call
+
+    async def _exchanged(self, codec: Codec, call: Call) -> Answer | HttpxAnswer:
+        answer = await self._own.exchange(*codec.post(call))
+        if answer.headers.get("content-encoding", "identity") == "identity":
+            return answer
+        response = httpx.Response(answer.status, headers=answer.raw_headers, stream=answer)
+        return HttpxAnswer(response)
+
+    async def _through_httpx(self, codec: Codec, call: Call) -> Answer | HttpxAnswer:
+        return HttpxAnswer(await self.transport.handle_async_request(codec.encode(call)))
 
     def codec(self, deployment: Deployment) -> Codec:
         """The deployment's codec, built on its first call and again when the deployment changed."""
@@ -144,14 +161,12 @@ class HttpCall:
 
     async def run(self) -> None:
         """Do it all. Ends with one delivery, unless it was cancelled."""
-        response: httpx.Response | None = None
+        answer: Answer | HttpxAnswer | None = None
         try:
             codec = self._codec()
-            request = codec.encode(self._call)
-            response = await self._caller.transport.handle_async_request(request)
-            self._body = _bytes_of(response)
-            self._finish(await self._answer(codec, response))
-            if self._call.stream:
+            answer = self._body = await self._caller.send(codec, self._call)
+            self._finish(await self._answer(codec, answer))
+            if self._call.stream and not answer.ended:
                 await self._drain()
         except RequestError as error:
             self._fail(error)
@@ -160,8 +175,8 @@ class HttpCall:
         except Exception as error:  # noqa: BLE001  (a bug in a transport must not hang the call)
             self._fail(unexpected(self._deployment, error))
         finally:
-            if response is not None:
-                await _close(self._body, response)
+            if answer is not None:
+                await answer.aclose()
 
     def _codec(self) -> Codec:
         try:
@@ -181,22 +196,22 @@ class HttpCall:
     def _fail(self, error: RequestError) -> None:
         self._finish(CallOutcome("failed", error=error, usage=self._usage(), limits=self._limits))
 
-    async def _answer(self, codec: Codec, response: httpx.Response) -> CallOutcome:
-        self._limits = provider_limits(response.headers)
-        if response.status_code != 200:
-            raise await self._refusal(response)
+    async def _answer(self, codec: Codec, answer: Answer | HttpxAnswer) -> CallOutcome:
+        self._limits = provider_limits(answer.headers)
+        if answer.status != 200:
+            raise await self._refusal(answer)
         if self._call.stream:
-            return await self._streamed(codec, response)
+            return await self._streamed(codec, answer)
         decoded = codec.decode(await self._whole(), self._call)
         return CallOutcome("succeeded", decoded.response, usage=decoded.usage, limits=self._limits)
 
     # -- whole answers
 
-    async def _refusal(self, response: httpx.Response) -> RequestError:
+    async def _refusal(self, answer: Answer | HttpxAnswer) -> RequestError:
         return refusal(
             self._deployment,
-            response.status_code,
-            response.headers,
+            answer.status,
+            httpx.Headers(answer.raw_headers),
             await _beginning(self._body, MAX_ERROR_BYTES),
             self._caller.dispatcher.clock.now(),
             prompt=prompt_texts(self._call.request),
@@ -211,8 +226,8 @@ class HttpCall:
 
     # -- streams
 
-    async def _streamed(self, codec: Codec, response: httpx.Response) -> CallOutcome:
-        kind = response.headers.get("content-type", "")
+    async def _streamed(self, codec: Codec, answer: Answer | HttpxAnswer) -> CallOutcome:
+        kind = answer.headers.get("content-type", "")
         if kind.startswith(("application/json", "text/html")):
             # an error object says more than "no stream" does
             codec.decode(await self._whole(), self._call)
@@ -232,7 +247,8 @@ class HttpCall:
         channel = self._call.channel
         can_wait = self._caller.can_wait
         held: list[ModelResponseStream] | None = []
-        async for data in self._body:
+        read = self._body.read
+        while data := await read():
             for event in self._events(feed, data):
                 chunk = decoder.decode(event)
                 if chunk is None:
@@ -291,29 +307,51 @@ def _has_content(chunk: ModelResponseStream) -> bool:
     return False
 
 
-def _bytes_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it comes; only a compressed one takes the way through httpx's decoders."""
-    if response.headers.get("content-encoding", "identity") == "identity":
-        return aiter(response.stream)  # type: ignore[arg-type]  # a transport's stream is an async one
-    return response.aiter_bytes()
-
-
-async def _beginning(body: AsyncIterator[bytes], limit: int) -> bytes:
+async def _beginning(answer: Answer | HttpxAnswer, limit: int) -> bytes:
     """What is left of the body, or as much of it as came until there was `limit` of it."""
+    data = await answer.read()
+    if answer.ended:  # as small answers are: in one piece
+        return data
     parts = []
     size = 0
-    async for data in body:
+    while data:
         parts.append(data)
         size += len(data)
         if size >= limit:
             break
+        data = await answer.read()
     return b"".join(parts)
 
 
-async def _close(body: Any, response: httpx.Response) -> None:
-    """End an answer, whether it was read to its end or not."""
-    close = getattr(body, "aclose", None)
-    if close is not None:  # most transports' bodies are generators, which must not be left half-read
-        await close()
-    if body is not response.stream:  # ours is both, and is closed by now
-        await response.aclose()
+class HttpxAnswer:
+    """An httpx response in the shape of our own transport's `Answer`."""
+
+    __slots__ = ("_body", "_response", "ended", "headers", "raw_headers", "status")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers
+        self.raw_headers = response.headers.raw
+        self.ended = False
+        self._body: Any
+        if response.headers.get("content-encoding", "identity") == "identity":
+            self._body = aiter(response.stream)  # type: ignore[arg-type]  # a transport's stream is an async one
+        else:  # only a compressed one takes the way through httpx's decoders
+            self._body = response.aiter_bytes()
+
+    async def read(self) -> bytes:
+        """What has come of the body; empty at its end."""
+        async for data in self._body:
+            if data:
+                piece: bytes = data
+                return piece
+        self.ended = True
+        return b""
+
+    async def aclose(self) -> None:
+        """End it, whether it was read to its end or not."""
+        close = getattr(self._body, "aclose", None)
+        if close is not None:  # most bodies are generators, which must not be left half-read
+            await close()
+        await self._response.aclose()

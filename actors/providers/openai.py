@@ -14,7 +14,7 @@ from ...messages.responses import ModelResponse, ModelResponseStream
 from .endpoints import OPENAI_FORMAT
 from .failures import prompt_texts, refusal, unusable
 from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params
-from .wire import Decoded
+from .wire import Decoded, Post, head_of
 
 if TYPE_CHECKING:
     from ...messages.commands import Call
@@ -81,6 +81,8 @@ class OpenAICodec:
         self._url = self.url_for(deployment.model)
         self._headers = self._base_headers(extra)
         self._wild = "*" in deployment.model
+        self._text = str(self._url)
+        self._head = head_of("POST", self._url, self._headers)
 
     def url_for(self, model: str) -> httpx.URL:
         """Where chat completions of this model are asked for."""
@@ -108,11 +110,24 @@ class OpenAICodec:
         return _overridden(headers, extra)
 
     def encode(self, call: Call) -> httpx.Request:
+        url, headers, body = self._encoded(call)
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+        return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
+
+    def post(self, call: Call) -> Post:
+        url, headers, body = self._encoded(call)
+        if url is self._url and headers is self._headers:
+            text, head = self._text, self._head
+        else:
+            text, head = str(url), head_of("POST", url, headers)
+        return Post(text, b"%scontent-length: %d\r\n\r\n" % (head, len(body)), body)
+
+    def _encoded(self, call: Call) -> tuple[httpx.URL, list[tuple[bytes, bytes]], bytes]:
+        """Where to, the headers but for the length, and the body."""
         request = call.request
         given = request.wire_params()
         refuse_deployment_params(given)
-        params = {**self._defaults, **given}
-        params, extra = split_params(params)
+        params, extra = split_params({**self._defaults, **given})
         model = self._deployment.model
         url = self._url
         if self._wild:
@@ -120,11 +135,7 @@ class OpenAICodec:
             url = self.url_for(model)
         params["model"] = model
         self._set_stream(params, call)
-        body = as_json(params)
-        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        if extra:
-            headers = _overridden(headers, extra)
-        return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(body))
+        return url, _overridden(self._headers, extra) if extra else self._headers, as_json(params)
 
     def _set_stream(self, params: dict[str, Any], call: Call) -> None:
         if not call.stream:

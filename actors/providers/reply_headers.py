@@ -12,6 +12,8 @@ from attrs import frozen
 from ...messages.outcomes import ProviderLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
 __all__ = ["MAX_RETRY_AFTER", "RetryAfter", "provider_limits", "retry_after"]
@@ -23,7 +25,12 @@ MAX_COUNT = 1 << 53
 """More requests or tokens than this are left nowhere; the number is nonsense."""
 
 _IN_MS = ("retry-after-ms", "x-ms-retry-after-ms")
-_LIMIT = b"x-ratelimit-re"  # remaining-, reset-
+_LIMITS = (
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+)
 _SPAN = re.compile(
     r"(?=[\d.])(?:(\d+(?:\.\d*)?)d)?(?:(\d+(?:\.\d*)?)h)?(?:(\d+(?:\.\d*)?)m(?!s))?"
     r"(?:(\d+(?:\.\d*)?)s)?(?:(\d+(?:\.\d*)?)ms)?"
@@ -83,37 +90,32 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def provider_limits(headers: httpx.Headers) -> ProviderLimits | None:
-    """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say; None when they say nothing."""
-    found = {
-        name[len(b"x-ratelimit-") :].lower(): value
-        for name, value in headers.raw
-        if name[: len(_LIMIT)].lower() == _LIMIT
-    }
-    if not found:
+def provider_limits(headers: Mapping[str, str]) -> ProviderLimits | None:
+    """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say; None when they say nothing.
+
+    Args:
+        headers: of the answer, found by name whatever its case.
+    """
+    requests, tokens, requests_in, tokens_in = (headers.get(name) for name in _LIMITS)
+    if requests is tokens is requests_in is tokens_in is None:
         return None
-    limits = ProviderLimits(
-        _count(found.get(b"remaining-requests")),
-        _count(found.get(b"remaining-tokens")),
-        _span(found.get(b"reset-requests")),
-        _span(found.get(b"reset-tokens")),
-    )
+    limits = ProviderLimits(_count(requests), _count(tokens), _span(requests_in), _span(tokens_in))
     return None if limits == _NOTHING else limits
 
 
 _NOTHING = ProviderLimits()
 
 
-def _count(value: bytes | None) -> int | None:
-    number = None if value is None else _number(value.decode("latin-1"))
+def _count(value: str | None) -> int | None:
+    number = None if value is None else _number(value)
     return int(number) if number is not None and 0 <= number <= MAX_COUNT else None
 
 
-def _span(value: bytes | None) -> float | None:
+def _span(value: str | None) -> float | None:
     """Seconds, from `1s`, `6m0s`, `120ms`, `1h2m3.5s` or a plain number of seconds."""
     if value is None:
         return None
-    text = value.decode("latin-1").strip()
+    text = value.strip()
     seconds = _number(text)
     if seconds is None:
         match = _SPAN.fullmatch(text)

@@ -15,20 +15,28 @@ No timeout but the one for connecting: a Deployment's timers say how long a call
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 import httpx
 from aiohttp.client_exceptions import ClientConnectionResetError
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
+from .wire import head_of
+
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
+    from aiohttp.http import RawResponseMessage
 
     from ..runtime.clock import Clock
 
-__all__ = ["AiohttpTransport", "sent"]
+__all__ = ["AiohttpTransport", "Answer", "sent"]
 
 CONNECT_SECONDS = 10.0
 """For one address to accept the connection, TLS included."""
@@ -53,6 +61,15 @@ CLIENT_TTL_SECONDS = 3600.0
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_SECONDS, sock_read=None)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _BREAKS = (aiohttp.ClientError, OSError)
+_SWITCHING = 101
+_RESPONSE: dict[str, Any] = {
+    "read_until_eof": True,
+    "auto_decompress": False,  # httpx decodes, as it would for any transport
+    "read_bufsize": READ_BUFFER_BYTES,
+    "max_line_size": MAX_HEADER_BYTES,
+    "max_field_size": MAX_HEADER_BYTES,
+    "max_headers": MAX_HEADERS,
+}
 
 
 def sent(error: BaseException) -> Literal["no", "maybe"]:
@@ -76,7 +93,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._client_ttl = client_ttl
         self._current: _Client | None = None
         self._retired: set[_Client] = set()
-        self._urls: dict[str, URL] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -94,44 +110,63 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         content = (
             request.read() if isinstance(request.stream, httpx.SyncByteStream) else await request.aread()
         )
-        client = await self._client()
+        try:
+            head = head_of(request.method, request.url, request.headers.raw) + b"\r\n"
+            answer = await self.exchange(str(request.url), head, content, bodiless=request.method == "HEAD")
+        except ValueError:
+            msg = "the request cannot be put into HTTP"
+            raise httpx.UnsupportedProtocol(msg, request=request) from None
+        except httpx.TransportError as error:
+            error.request = request
+            raise
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=answer, request=request)
+
+    async def exchange(self, url: str, head: bytes, body: bytes, *, bodiless: bool = False) -> Answer:
+        """The same for who has the bytes ready: none of httpx's objects is made.
+
+        It goes past aiohttp's session, straight to its pool and its parser: half of what a session does
+        (cookies, redirects, a task that writes the body) is for others than an API's client.
+
+        Args:
+            url: where to connect to; its path is not looked at.
+            head: the request line and all headers, with the empty line after them; see `wire.head_of`.
+            body: as long as the head says.
+            bodiless: the answer has no body, whatever its head says.
+        """
+        client = self._current
+        if client is None or self._clock.now() - client.born >= self._client_ttl:
+            client = await self._client()
         client.calls += 1
-        answered = False
+        connection = None
+        answer = None
         try:
-            response = await self._send(client.session, request, content)
-            answered = True
+            connection = await client.connector.connect(self._target(client, url), [], _NO_TIMEOUTS)
+            protocol = connection.protocol
+            transport = connection.transport
+            if protocol is None or transport is None or transport.is_closing():
+                raise ClientConnectionResetError
+            protocol.set_response_params(skip_payload=bodiless, **_RESPONSE)
+            transport.write(head + body)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200 and message.code != _SWITCHING:
+                message, content = await protocol.read()
+            answer = Answer(message, content, connection, client, self)
+        except (*_BREAKS, HttpProcessingError, ValueError) as error:
+            raise _translated(error) from _quotable(error)
         finally:
-            if not answered:
+            if answer is None:
+                if connection is not None:
+                    connection.close()
                 await self._released(client)
-        return httpx.Response(
-            response.status,
-            headers=response.raw_headers,
-            stream=_Body(response, client, self),
-            request=request,
-        )
+        return answer
 
-    async def _send(
-        self, session: aiohttp.ClientSession, request: httpx.Request, content: bytes
-    ) -> aiohttp.ClientResponse:
-        headers = [(str(name, "latin-1"), str(value, "latin-1")) for name, value in request.headers.raw]
-        try:
-            return await session.request(
-                request.method,
-                self._url(str(request.url)),
-                data=content or None,
-                headers=headers,
-                allow_redirects=False,
-            )
-        except (*_BREAKS, ValueError) as error:
-            raise _translated(error, request) from _quotable(error)
-
-    def _url(self, text: str) -> URL:
-        url = self._urls.get(text)
-        if url is None:
-            if len(self._urls) >= MAX_CACHED_URLS:
-                self._urls.clear()
-            url = self._urls[text] = URL(text, encoded=True)
-        return url
+    def _target(self, client: _Client, url: str) -> _Target:
+        target = client.targets.get(url)
+        if target is None:
+            if len(client.targets) >= MAX_CACHED_URLS:
+                client.targets.clear()
+            target = client.targets[url] = _target(url)
+        return target
 
     async def _client(self) -> _Client:
         if self._closed:
@@ -141,7 +176,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         client = self._current
         if client is not None and now - client.born < self._client_ttl:
             return client
-        self._current = fresh = _Client(_open_session(), now)
+        self._current = fresh = _Client(_open_connector(), now)
         if client is not None:
             self._retired.add(client)
             await self._close_if_idle(client)
@@ -155,7 +190,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _close_if_idle(self, client: _Client) -> None:
         if client.calls == 0:
             self._retired.discard(client)
-            await client.session.close()
+            await client.connector.close()
 
     async def aclose(self) -> None:
         """Close every connection, also those in use. Idempotent."""
@@ -164,42 +199,75 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._current = None
         self._retired.clear()
         for client in clients:
-            await client.session.close()
+            await client.connector.close()
 
 
 class _Client:
-    """A session, and how many calls are on it."""
+    """A pool of connections, and how many calls are on it."""
 
-    __slots__ = ("born", "calls", "session")
+    __slots__ = ("born", "calls", "connector", "targets")
 
-    def __init__(self, session: aiohttp.ClientSession, born: float) -> None:
-        self.session = session
+    def __init__(self, connector: aiohttp.TCPConnector, born: float) -> None:
+        self.connector = connector
+        self.targets: dict[str, _Target] = {}
         self.born = born
         self.calls = 0
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body as it comes in. Read to its end, the connection goes back to the pool."""
+class Answer(httpx.AsyncByteStream):
+    """An answer whose head has come. Read to its end, its connection goes back to the pool.
 
-    __slots__ = ("_client", "_closed", "_response", "_transport")
+    Attributes:
+        status: the HTTP status.
+        headers: by name, whatever its case; of those that repeat, the first.
+    """
+
+    __slots__ = (
+        "_client",
+        "_closed",
+        "_connection",
+        "_content",
+        "_transport",
+        "headers",
+        "raw_headers",
+        "status",
+    )
 
     def __init__(
-        self, response: aiohttp.ClientResponse, client: _Client, transport: AiohttpTransport
+        self,
+        message: RawResponseMessage,
+        content: aiohttp.StreamReader,
+        connection: Connection,
+        client: _Client,
+        transport: AiohttpTransport,
     ) -> None:
-        self._response = response
+        self.status = message.code
+        self.headers: Mapping[str, str] = message.headers
+        self.raw_headers = message.raw_headers
+        self._content = content
+        self._connection = connection
         self._client: _Client | None = client
         self._transport = transport
-        self._closed = self._watch()
+        self._closed = None if content.is_eof() else self._watch()
 
-    def __aiter__(self) -> _Body:
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end."""
+        return self._content.at_eof()
+
+    async def read(self) -> bytes:
+        """What has come of the body; empty at its end."""
+        try:
+            return await self._content.readany()
+        except _BREAKS as error:
+            msg = f"the body was cut off ({type(error).__name__})"
+            raise httpx.ReadError(msg) from error
+
+    def __aiter__(self) -> Answer:
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            data = await self._response.content.readany()
-        except _BREAKS as error:
-            msg = f"the body was cut off ({type(error).__name__})"
-            raise httpx.ReadError(msg) from _quotable(error)
+        data = await self.read()
         if not data:
             raise StopAsyncIteration
         return data
@@ -207,21 +275,30 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """End it; a body that was not read to its end takes the connection with it."""
         client, self._client = self._client, None
-        if client is not None:
-            if self._closed is not None:
-                self._closed.remove_done_callback(self._lost)
-            self._response.close()
-            await self._transport._released(client)
+        if client is None:
+            return
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
+        connection = self._connection
+        writing = connection.transport
+        # a request that is not wholly written, and bytes that nobody read, would stand before the next call
+        if self.ended and writing is not None and not writing.get_write_buffer_size():
+            connection.release()
+        else:
+            if not self.ended:
+                self._content.set_exception(aiohttp.ClientConnectionError("Connection closed"))
+            connection.close()
+        client.calls -= 1
+        if client is not self._transport._current:
+            await self._transport._close_if_idle(client)
 
     def _watch(self) -> asyncio.Future[None] | None:
         """Have the reader told when the connection ends before the body does.
 
         aiohttp closes a connection whose chunked body turns into garbage, and leaves its reader waiting.
         """
-        connection = self._response.connection
-        if connection is None or connection.protocol is None:
-            return None  # the body has come already, to its end
-        closed = connection.protocol.closed
+        protocol = self._connection.protocol
+        closed = None if protocol is None else protocol.closed
         if closed is None:
             self._lost()
             return None
@@ -231,7 +308,7 @@ class _Body(httpx.AsyncByteStream):
         return closed
 
     def _lost(self, _closed: asyncio.Future[None] | None = None) -> None:
-        content = self._response.content
+        content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
 
@@ -242,27 +319,25 @@ def _look_at(closed: asyncio.Future[None]) -> None:
         closed.exception()
 
 
-class _PlainRequest(aiohttp.ClientRequest):
-    """A request that says what it was told to say, without aiohttp's `Accept` and `User-Agent`."""
+class _Target(aiohttp.ClientRequest):
+    """Where to connect to, in the shape in which aiohttp's pool wants to be told; never sent."""
 
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        """Add nothing; `skip_auto_headers=` does the same in twice the time."""
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What connections are pooled by, computed once."""
+        return super().connection_key
 
 
-def _open_session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
+def _target(text: str) -> _Target:
+    url = URL(text, encoded=True)
+    if url.scheme not in ("http", "https"):
+        raise aiohttp.InvalidURL(url)
+    return _Target("POST", url, loop=asyncio.get_running_loop())
+
+
+def _open_connector() -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(
         limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=DNS_CACHE_SECONDS
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=_PlainRequest,
-        auto_decompress=False,  # httpx decodes, as it would for any transport
-        timeout=_NO_TIMEOUTS,
-        read_bufsize=READ_BUFFER_BYTES,
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-        max_headers=MAX_HEADERS,
     )
 
 
@@ -271,10 +346,10 @@ def _quotable(error: BaseException) -> BaseException | None:
     return error if isinstance(error, OSError) else None
 
 
-def _translated(error: BaseException, request: httpx.Request) -> httpx.TransportError:
+def _translated(error: BaseException) -> httpx.TransportError:
     """The httpx error for aiohttp's. The texts quote nothing of what was sent or received."""
     kind: type[httpx.TransportError]
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, (TimeoutError, aiohttp.ConnectionTimeoutError)):
         kind, what = httpx.ConnectTimeout, f"not connected within {CONNECT_SECONDS:g} s"
     elif isinstance(error, aiohttp.ClientConnectorDNSError):
         kind, what = httpx.ConnectError, "the host name has no address"
@@ -284,11 +359,11 @@ def _translated(error: BaseException, request: httpx.Request) -> httpx.Transport
         kind, what = httpx.ConnectError, f"not connected ({type(error.os_error).__name__})"
     elif isinstance(error, ValueError):  # aiohttp.InvalidURL among them: found before connecting
         kind, what = httpx.UnsupportedProtocol, "the request cannot be put into HTTP"
-    elif isinstance(error.__cause__, ClientConnectionResetError):
+    elif isinstance(error, ClientConnectionResetError):
         # the pooled connection was closed before the first byte was written to it
         kind, what = httpx.ConnectError, "the connection was closed before the request was written"
-    elif isinstance(error, aiohttp.ClientResponseError):
+    elif isinstance(error, HttpProcessingError):
         kind, what = httpx.RemoteProtocolError, "the answer is not HTTP, or its headers are too large"
     else:
         kind, what = httpx.ReadError, f"the connection broke before the answer ({type(error).__name__})"
-    return kind(what, request=request)
+    return kind(what)

@@ -6,11 +6,13 @@ parameters are ready before the first call. It does no I/O and keeps nothing bet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import httpx
 
     from ...messages.commands import Call
@@ -18,7 +20,29 @@ if TYPE_CHECKING:
     from ...messages.responses import ModelResponse, ModelResponseStream
     from .sse import SseEvent
 
-__all__ = ["Codec", "Decoded", "StreamDecoder"]
+__all__ = ["Codec", "Decoded", "Post", "StreamDecoder", "head_of"]
+
+
+class Post(NamedTuple):
+    """A request as the bytes that travel: `head` ends with its empty line; `url` is where to connect."""
+
+    url: str
+    head: bytes
+    body: bytes
+
+
+def head_of(method: str, url: httpx.URL, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A request's line and headers in HTTP/1.1, without the empty line that ends them.
+
+    Raises:
+        ValueError: a part of it would break out of its line.
+    """
+    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    lines += [b"%s: %s" % header for header in headers]
+    if any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines):
+        msg = "a part of the request would break out of its line"
+        raise ValueError(msg)
+    return b"\r\n".join([*lines, b""])
 
 
 @frozen
@@ -64,6 +88,9 @@ class Codec(Protocol):
         Raises:
             BadRequestError: a parameter cannot be written as JSON or as a header.
         """
+
+    def post(self, call: Call) -> Post:
+        """The same request as bytes, for our own transport; raises the same."""
 
     def decode(self, body: bytes, call: Call) -> Decoded:
         """The answer in a body that came with status 200.

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .dispatcher import EventLoopDispatcher
 from .future import LoopFuture
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from .dispatcher import Dispatcher
@@ -47,8 +49,11 @@ class Channel(Generic[T]):
         "_dispatcher",
         "_error",
         "_items",
+        "_loop_dispatcher",
         "_on_space",
         "_reader",
+        "_refill_at",
+        "_waiter",
         "abandoned",
         "count",
         "last_put_at",
@@ -56,11 +61,15 @@ class Channel(Generic[T]):
 
     def __init__(self, dispatcher: Dispatcher, capacity: int = CAPACITY) -> None:
         self._dispatcher = dispatcher
+        self._loop_dispatcher = dispatcher if isinstance(dispatcher, EventLoopDispatcher) else None
         self._capacity = capacity
+        # half empty: a producer woken for every single chunk would take turns with its consumer
+        self._refill_at = capacity // 2
         self._items: deque[T] = deque()
         self._closed = False
         self._error: BaseException | None = None
         self._reader: LoopFuture[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._on_space: Callable[[], object] | None = None
         self.last_put_at = dispatcher.clock.now()
         self.abandoned = False
@@ -74,8 +83,8 @@ class Channel(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Whether the producer should wait before it puts more."""
-        return len(self._items) >= self._capacity and not self.abandoned
+        """Whether the producer should wait, or waits, before it puts more."""
+        return not self.abandoned and (self._on_space is not None or len(self._items) >= self._capacity)
 
     @property
     def closed(self) -> bool:
@@ -88,16 +97,17 @@ class Channel(Generic[T]):
         self.last_put_at = self._dispatcher.clock.now()
         self.count += 1
         self._items.append(item)
-        self._wake_reader()
+        if self._waiter is not None or self._reader is not None:
+            self._wake_reader()
 
     def when_space(self, callback: Callable[[], object]) -> None:
-        """Call back, in the dispatcher's thread, once the consumer has taken something or left."""
+        """Call back, in the dispatcher's thread, once the consumer has taken half of it or left."""
         self._on_space = callback
-        if not self.full:
+        if self.abandoned or len(self._items) < self._capacity:
             self._wake_writer()
 
     async def space(self) -> None:
-        """Wait until the consumer has taken something or left."""
+        """Wait until the consumer has taken half of it or left."""
         if self.full:
             gate: LoopFuture[None] = LoopFuture(self._dispatcher)
             self.when_space(gate.set)
@@ -126,7 +136,7 @@ class Channel(Generic[T]):
             if closed:
                 raise ChannelClosed(self._error) from None
             return None
-        if self._on_space is not None:
+        if self._on_space is not None and len(self._items) <= self._refill_at:
             self._wake_writer()
         return item
 
@@ -139,7 +149,13 @@ class Channel(Generic[T]):
     async def get_async(self) -> T:
         """The next chunk, awaiting it."""
         while (item := self.get_nowait()) is None:
-            await self._changed()
+            dispatcher = self._loop_dispatcher
+            if dispatcher is None or not dispatcher.in_thread():
+                await self._changed()
+                continue
+            # the producer's own thread: nothing can come between the look above and this
+            self._waiter = dispatcher.loop.create_future()
+            await self._waiter
         return item
 
     def abandon(self) -> None:
@@ -156,6 +172,9 @@ class Channel(Generic[T]):
         return reader
 
     def _wake_reader(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
         reader = self._reader
         if reader is not None:
             self._reader = None

@@ -286,6 +286,7 @@ async def interrupted(kit, path, how, then):
                 assert await kit.soon(program.stdout.readline()) == b"interrupted 1\n"
             await kit.soon(host.left.wait())
             assert then == "die" or program.returncode is None  # it was not its death that closed the socket
+            program.stdin.close()
             said, errors = await kit.soon(program.communicate())
             return program.returncode, said, errors
         finally:

@@ -3,13 +3,15 @@
 import asyncio
 import gc
 import os
+import sqlite3
 import threading
+from contextlib import closing, suppress
 from collections import Counter
 
 import pykka
 import pytest
 
-from turnout import CompletionRequest, ModelStream, RequestError, Router
+from turnout import CompletionRequest, ModelStream, RequestError, Router, TurnoutError
 from turnout.testing.upstream import Behaviour, Rate, Span, run_upstream
 
 REQUESTS = 500
@@ -17,7 +19,7 @@ MODELS = {
     "flaky": Behaviour(error_rate=0.5, cut_streams=0.3, words=5),
     "limited": Behaviour(rate_limit=Rate(20, 1.0), retry_after=0.01),
     "slow": Behaviour(latency=Span(0.02, 0.01), chunk_delay=0.002),
-    "dead": Behaviour(stall=0.5, stall_streams=0.5),
+    "dead": Behaviour(stall=1.0),
 }
 
 
@@ -64,8 +66,7 @@ def model_list(upstream):
                 "model": f"openai/{model}",
                 "api_key": "k",
                 "api_base": upstream.api_base,
-                "timeout": 0.5,
-                "stream_timeout": 0.2,
+                "timeout": 0.5 if model == "dead" else 20.0,
             },
             "model_info": {"id": model},
         }
@@ -79,7 +80,7 @@ def settings(tmp_path):
         "allowed_fails": 1000,
         "journal": f"sqlite:///{tmp_path / 'j.db'}",
         "seed": 4,
-        "timeout": 20.0,
+        "timeout": 25.0,
     }
 
 
@@ -109,10 +110,7 @@ async def use(router, number):
 
 def assert_everything_happened(outcomes):
     assert sum(outcomes.values()) == REQUESTS
-    assert outcomes["answer"]
-    assert outcomes["stream"]
-    assert outcomes["left"]
-    assert len(outcomes) > 3, outcomes  # and some errors among them
+    assert {"answer", "stream", "left"} < outcomes.keys(), outcomes  # and some errors among them
 
 
 def test_after_500_concurrent_requests_a_router_on_the_callers_loop_leaves_nothing(
@@ -142,7 +140,8 @@ def test_closed_in_the_middle_of_500_requests_a_router_answers_each_and_leaves_n
         async with asyncio.timeout(kit.GUARD_SECONDS):
             async with Router(model_list=model_list(upstream), **settings(tmp_path)) as router:
                 futures = [router.ask(request(n), block=False) for n in range(REQUESTS)]
-                await futures[1]  # and many others have not had theirs
+                while not any(future.done() for future in futures):
+                    await asyncio.sleep(0)
             replies = await asyncio.gather(*futures, return_exceptions=True)
             assert len(replies) == REQUESTS
             assert "RouterClosedError" in {type(reply).__name__ for reply in replies}
@@ -181,8 +180,9 @@ def read(future, number):
 
 def test_a_router_that_is_dropped_leaves_nothing(clean, upstream, tmp_path):
     router = Router(model_list=model_list(upstream), **settings(tmp_path))
-    future = router.ask(request(1), block=False)
-    del router, future
+    with suppress(RequestError):
+        router.ask(request(1))
+    del router
     assert leftovers() == clean
 
 
@@ -202,3 +202,14 @@ def test_a_router_that_cannot_be_built_leaves_nothing_and_does_not_keep_its_jour
         Router(model_list=model_list(upstream), **settings(tmp_path), **wrong)
     assert leftovers() == clean
     Router(model_list=model_list(upstream), **settings(tmp_path)).close()
+
+
+def test_a_router_whose_journal_cannot_be_read_leaves_nothing(clean, upstream, tmp_path):
+    with Router(model_list=model_list(upstream), **settings(tmp_path)) as router:
+        with suppress(RequestError):
+            router.ask(request(1))
+    with closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as database:
+        database.execute("DELETE FROM snapshots")
+        database.execute("""UPDATE runs SET events = replace(events, '"call_started"', '"call_dreamt"')""")
+    with pytest.raises(TurnoutError, match="call_dreamt"):
+        Router(model_list=model_list(upstream), **settings(tmp_path))

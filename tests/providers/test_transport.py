@@ -343,7 +343,7 @@ def test_a_pooled_connection_that_the_server_closed_is_not_used_again(kit):
             transport = AiohttpTransport(ManualClock(0.0))
             for _ in range(2):
                 await read(await transport.handle_async_request(post(server.url)))
-                pools = transport._current.session.connector._conns.values()
+                pools = transport._current.connector._conns.values()
                 idle = [protocol for pool in pools for protocol, _ in pool]
                 await kit.until(lambda idle=idle: not any(p.is_connected() for p in idle))
             await transport.aclose()
@@ -369,14 +369,14 @@ def test_a_session_that_is_too_old_is_replaced_and_closed_when_its_last_call_end
         async with kit.serving(handler) as server:
             transport = AiohttpTransport(clock, client_ttl=60.0)
             old = await transport.handle_async_request(post(server.url))
-            old_session = transport._current.session
+            old_pool = transport._current.connector
             clock.advance(61.0)
             new = await transport.handle_async_request(post(server.url))
             assert repr(transport) == "<AiohttpTransport 2 calls · 2 sessions>"
-            assert not old_session.closed
+            assert not old_pool.closed
             go_on.set()
             assert await read(old) == b"{}"
-            assert old_session.closed
+            assert old_pool.closed
             assert await read(new) == b"{}"
             assert repr(transport) == "<AiohttpTransport 0 calls · 1 sessions>"
             await transport.aclose()
@@ -390,10 +390,10 @@ def test_an_idle_session_that_is_too_old_is_closed_at_once(kit):
         async with kit.serving(kit.answering(kit.http(b"{}"))) as server:
             transport = AiohttpTransport(clock, client_ttl=60.0)
             await read(await transport.handle_async_request(post(server.url)))
-            old_session = transport._current.session
+            old_pool = transport._current.connector
             clock.advance(60.0)
             await read(await transport.handle_async_request(post(server.url)))
-            assert old_session.closed
+            assert old_pool.closed
             assert server.connections == 2
             await transport.aclose()
 
@@ -405,7 +405,7 @@ def test_closing_leaves_no_socket_and_further_use_is_an_error(kit):
         async with kit.serving(kit.answering(kit.http(b"{}"))) as server:
             transport = AiohttpTransport(ManualClock(0.0))
             await read(await transport.handle_async_request(post(server.url)))
-            connector = transport._current.session.connector
+            connector = transport._current.connector
             await transport.aclose()
             await transport.aclose()
             assert connector.closed
@@ -420,9 +420,16 @@ def test_closing_leaves_no_socket_and_further_use_is_an_error(kit):
         gc.collect()
 
 
-def test_the_cache_of_urls_is_bounded(monkeypatch):
+def test_the_targets_kept_are_bounded(kit, monkeypatch):
     monkeypatch.setattr(module, "MAX_CACHED_URLS", 3)
-    transport = AiohttpTransport(ManualClock(0.0))
-    for number in range(10):
-        transport._url(f"http://host/{number}")
-    assert len(transport._urls) <= 3
+
+    async def run():
+        async with kit.serving(kit.answering(kit.http(b"{}"))) as server:
+            transport = AiohttpTransport(ManualClock(0.0))
+            for number in range(10):
+                await read(await transport.handle_async_request(post(f"{server.url}/{number}")))
+            assert len(transport._current.targets) <= 3
+            assert server.connections == 1
+            await transport.aclose()
+
+    asyncio.run(run())

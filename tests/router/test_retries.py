@@ -212,6 +212,14 @@ def test_a_retry_fails_now_when_the_release_comes_after_the_deadline(town):
     assert place.passed == 0
 
 
+def test_a_pause_that_outlasts_the_release_is_not_begun_past_the_deadline(town):
+    """I7"""
+    rules = {"num_retries": 2, "allowed_fails": 0, "cooldown_time": 5, "retry_after": 50, "timeout": 30}
+    place = town({"a": "gpt-4"}, default=DOWN, **rules)
+    assert isinstance(place.error(), InternalServerError)
+    assert place.passed == 0
+
+
 def test_retries_that_wait_hold_their_bound_and_the_surplus_fails_now(town):
     place = town(
         {"a": "gpt-4"},
