@@ -67,6 +67,17 @@ class Demand(Value, frozen=True):
     input_tokens: int
     output_tokens: int | None = None
 
+    def reservation(self, expected: int, tpm: int | None) -> int:
+        """Tokens to set aside: the prompt, and the maximum or the `expected` output.
+
+        What is only expected must not exceed the limit by itself: it would never be admitted, and so
+        never be put right.
+        """
+        output = self.output_tokens
+        if output is None:
+            output = expected if tpm is None else min(expected, max(0, tpm - self.input_tokens))
+        return self.input_tokens + output
+
 
 class ProviderLimits(Value, frozen=True):
     """What the provider's rate-limit headers said is left in its own window, and for how long.

@@ -38,6 +38,7 @@ class Lifecycle:
         self._caller = caller
         self._journal = journal
         self._starting = threading.Lock()
+        self._farewell: asyncio.Task[None] | None = None
 
     def enter_loop(self) -> None:
         """Live on the running loop, unless there is a home already."""
@@ -90,9 +91,16 @@ class Lifecycle:
             self.closed = True
             await self._shutdown()
             await asyncio.to_thread(self._journal.close)
-            await asyncio.to_thread(self._journal.close)
         else:
             await asyncio.to_thread(self.close)
+
+    def dropped(self) -> None:
+        """The router was forgotten: close it as well as can be done from here."""
+        dispatcher = self.dispatcher
+        if isinstance(dispatcher, EventLoopDispatcher) and dispatcher.runs_here() and not self.closed:
+            self._farewell = dispatcher.loop.create_task(self.aclose())
+        else:
+            self.close()
 
     def _end_requests(self) -> None:
         self.wiring.switchboard.supervisor.ask(Shutdown(), block=False)
@@ -106,7 +114,6 @@ class Lifecycle:
         assert isinstance(dispatcher, EventLoopDispatcher)
         await dispatcher.finish_tasks()
         await self._caller.aclose()
-        dispatcher.release()
 
     def _abandon(self) -> None:
         """The loop is gone and took tasks and sockets with it: keep what the journal was given."""

@@ -33,8 +33,8 @@ class OpenRequest:
     `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a
     fallback's overrides applied, and `plain` is it without them, from the first fallback on.
     `error` is the latest error of the current group, `first_error` the one its caller is told when
-    everything fails: the first group's. `has_waited`: this retry was in the waiting room;
-    `spared_the_last`: it is asked of all but the deployment that failed last.
+    everything fails: the first group's. `has_waited`, `has_paused`: this retry was in the
+    waiting room, has had its pause; `spared_the_last`: it is asked of all but the last that failed.
     """
 
     state: RequestState
@@ -57,6 +57,7 @@ class OpenRequest:
     first_error: RequestError | None = None
     call_id: str = ""
     has_waited: bool = False
+    has_paused: bool = False
     spared_the_last: bool = False
     version: int = 0
     plain: Request | None = None

@@ -54,6 +54,7 @@ class Failed:
 class Unplaced:
     """The group could not place a retry; see `messages.commands.Unassigned`.
 
+    `has_waited`, `has_paused`: this retry was in the waiting room, has had its pause.
     `earlier`: of the deployments that failed in this request, some other than the last one may be
     eligible; to the request they are "another deployment", which needs no pause.
     """
@@ -62,6 +63,7 @@ class Unplaced:
     earliest: float | None
     reasons: frozenset[str] = frozenset()
     has_waited: bool = False
+    has_paused: bool = False
     earlier: bool = False
 
 
@@ -177,7 +179,7 @@ def after_unplaced(
     rng: random.Random,
 ) -> Step:
     """A retry is left, but no other deployment of the group is eligible: what now?"""
-    pause = rules.pause(failed, max(0, state.group_attempts - 1), rng)
+    pause = 0.0 if unplaced.has_paused else rules.pause(failed, max(0, state.group_attempts - 1), rng)
     if unplaced.repeatable and unplaced.earlier and pause > 0:
         return TryAgain(repeat=True, not_the_last=True)
     if unplaced.repeatable:

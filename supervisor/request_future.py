@@ -49,6 +49,8 @@ class RequestFuture(LoopFuture[T]):
             RequestError: the one that ended the request.
             pykka.Timeout: after `timeout` seconds without a reply.
         """
+        if not self.done():
+            self._home.refuse_to_block()
         try:
             return super().get(timeout=timeout)
         except pykka.Timeout:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+import httpx
+
 from ..actors.journal.store import open_journal
 from ..actors.providers.caller import RoutingCaller
 from ..actors.runtime.chance import Ids, make_rng
@@ -22,8 +24,6 @@ from .wiring import Wiring
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    import httpx
 
     from ..actors.journal.codec import Recorded
     from ..messages.deployment import Deployment
@@ -70,21 +70,24 @@ class Router:
     ) -> None:
         self.settings = RouterSettings(**settings)
         deployments = parse_model_list(model_list or [], defaults=self.settings.default_litellm_params)
-        dispatcher = _dispatcher_for(clock)
-        rng = make_rng(seed)
-        self._journal = open_journal(journal, dispatcher)
-        self._ids = Ids(seed, self._journal.position)
+        _check_ports(seed, transport, caller)
+        self._dispatcher = dispatcher = _dispatcher_for(clock)
         calls = (
             _provider_caller(dispatcher, transport, self.settings, deployments)
             if caller is None
             else caller.connect(dispatcher)
         )
+        self._journal = open_journal(journal, dispatcher)
+        self._ids = Ids(seed, self._journal.position)
         log = logged(self._journal, self.settings.set_verbose, self.settings.debug_level)
-        self._wiring = Wiring(self.settings, deployments, dispatcher, log, calls, rng, seed)
+        try:
+            self._wiring = Wiring(self.settings, deployments, dispatcher, log, calls, make_rng(seed), seed)
+        except BaseException:
+            self._journal.close()  # or its file would stay locked while the interpreter lives
+            raise
         self._switchboard = self._wiring.switchboard
-        self._dispatcher = dispatcher
         self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
-        self._finalizer = weakref.finalize(self, self._lifecycle.close)
+        self._finalizer = weakref.finalize(self, self._lifecycle.dropped)
 
     def __repr__(self) -> str:
         state = "closed" if self._lifecycle.closed else "open"
@@ -114,7 +117,7 @@ class Router:
             msg = f"ask() takes a request such as CompletionRequest(...), not {type(request).__name__}"
             raise BadRequestError(msg)
         if block:
-            self._refuse_to_deadlock()
+            self._dispatcher.refuse_to_block()
         future = self._send(request)
         if not block:
             return future
@@ -144,7 +147,7 @@ class Router:
 
     def _send(self, request: Request) -> RequestFuture[Any]:
         lifecycle = self._lifecycle
-        if lifecycle.closed:
+        if lifecycle.closed or self._dispatcher.lost:
             raise RouterClosedError(_CLOSED)
         if not self._dispatcher.bound:
             lifecycle.ensure_running()
@@ -162,15 +165,6 @@ class Router:
 
     def _leave(self, request_id: str) -> None:
         self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
-
-    def _refuse_to_deadlock(self) -> None:
-        dispatcher = self._dispatcher
-        if isinstance(dispatcher, EventLoopDispatcher) and dispatcher.runs_here():
-            msg = (
-                "a blocking call on the event loop this router lives on would deadlock: "
-                "use `await router.acompletion(...)` or `await router.ask(request, block=False)`"
-            )
-            raise RuntimeError(msg)
 
     # -- looking
 
@@ -240,6 +234,20 @@ class Router:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check_ports(seed: Any, transport: Any, caller: Any) -> None:
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        msg = f"seed must be a whole number or None, not {type(seed).__name__}"
+        raise ConfigurationError(msg)
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+        msg = f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}"
+        raise ConfigurationError(msg)
+    if caller is not None and not callable(getattr(caller, "connect", None)):
+        msg = (
+            f"caller must have a connect(dispatcher), as SimulatedProviders has; not {type(caller).__name__}"
+        )
+        raise ConfigurationError(msg)
 
 
 def _dispatcher_for(clock: ManualClock | None) -> EventLoopDispatcher | ManualDispatcher:

@@ -236,8 +236,9 @@ class Supervisor(RequestDesk):
         unplaced = Unplaced(
             message.repeatable or entry.spared_the_last,
             message.earliest,
-            reasons_of(message.left_out, message.left_out_by_reason),
+            reasons_of(message.left_out, message.left_out_by_reason, state.never),
             entry.has_waited,
+            entry.has_paused,
             earlier=not entry.spared_the_last and len(state.failed - state.never) > 1,
         )
         entry.spared_the_last = False
@@ -313,7 +314,8 @@ class Supervisor(RequestDesk):
         deployment = self._deployments.get(error.deployment_id or "")
         retries = None if deployment is None else deployment.num_retries
         failed = Failed(type(error).__name__, error.retry_after, retries)
-        entry.failed, entry.error, entry.has_waited = failed, error, False
+        entry.failed, entry.error = failed, error
+        entry.has_waited = entry.has_paused = False
         wanted = wants_retry(entry.state, failed, self._rules.retries, entry.request.num_retries)
         if wanted and self._budget.take(now):
             self._assign(entry, wait=False)
@@ -354,6 +356,7 @@ class Supervisor(RequestDesk):
         entry = self._open.get(message.request_id)
         if entry is not None and entry.call_id == message.call_id:
             entry.pause = None
+            entry.has_paused = True
             self._assign(entry, repeat=True, wait=False)
 
     def _fall_back(self, entry: OpenRequest, to: FallbackTarget, error: RequestError, now: float) -> None:
@@ -444,8 +447,9 @@ class Supervisor(RequestDesk):
             culprit.channel.close(failure)
 
     def undelivered(self, message: Any) -> None:
-        """Mail for a dead incarnation goes to the next one."""
-        self.send(self._switchboard.supervisor, message)
+        """Mail for a dead incarnation goes to the next one; when there is none, nobody must wait for it."""
+        if not self.send(self._switchboard.supervisor, message) and isinstance(message, Dispatch):
+            message.reply.fail(RouterClosedError("the router was closed"))
 
     def _inspect(self, _message: Inspect) -> dict[str, Any]:
         return {"open_requests": len(self._open), "line": repr(self)}

@@ -33,9 +33,9 @@ from ...messages.events import (
     CooldownEnded,
 )
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
+from ..journal.sourced import SourcedActor
 from ..providers.ports import ProviderCall
 from ..runtime.actor import where_it_broke
-from ..journal.sourced import SourcedActor
 from .cooldown import Failure
 from .pricing import price_of
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
     from ...messages.commands import Assign, Call, DeploymentStatus
     from ...messages.settings import Deployment
+    from ..journal.sourced import EventLog
     from ..providers.ports import Caller, CallHandle
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
-    from ..journal.sourced import EventLog
     from ..runtime.switchboard import Switchboard
     from .state import DeploymentState, OpenCall
 

@@ -104,13 +104,11 @@ class DeploymentState:
         limits = self.limits
         breaker = self.breaker
         probe = False
-        if breaker.trips:
+        if breaker.trips and not limits.cooldown.off:
             if now < breaker.until or breaker.probe is not None:
                 return self._cooling(now)
             probe = True
-        demand = call.demand
-        output = demand.output_tokens
-        reserved = demand.input_tokens + (self.latency.expected_output if output is None else output)
+        reserved = call.demand.reservation(self.latency.expected_output, limits.tpm)
         if limits.rpm is not None or limits.tpm is not None:
             refusal = self._over_limits(reserved, now)
             if refusal is not None:
@@ -265,7 +263,7 @@ class DeploymentState:
         """How many more calls would be admitted, and what stands in the way when none would."""
         limits, breaker = self.limits, self.breaker
         capacity = UNLIMITED
-        if breaker.trips:
+        if breaker.trips and not limits.cooldown.off:
             if now < breaker.until or breaker.probe is not None:
                 return 0, self._cooling(now)
             capacity = 1

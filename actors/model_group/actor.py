@@ -199,7 +199,22 @@ class ModelGroup(LoopActor):
                 wake = _earlier(wake, hope.earliest)
         for waiting in passed:
             room.put_back(waiting)
+        if not roster.eligible:
+            self._refuse_hopeless()
         self._wake_at(_earlier(wake, roster.next_release()), now)
+
+    def _refuse_hopeless(self) -> None:
+        """Nobody is eligible: those whose deadline comes before any known release need not wait for it."""
+        none = self._roster.nobody()
+        if none.unknown or none.earliest is None:
+            return
+        room = self._room
+        looked_at = [waiting for _ in range(LOOK_AHEAD) if (waiting := room.pop()) is not None]
+        for waiting in looked_at:
+            if none.can_end_before(waiting.assign.call.deadline):
+                room.put_back(waiting)
+            else:
+                self._refuse(waiting.assign, none)
 
     def _try(self, waiting: Waiting, now: float) -> NonePicked | None:
         """Place one call, or give it up; if it has to go on waiting, what it hopes for."""

@@ -16,7 +16,7 @@ from ...messages.outcomes import Decision, LeftOut
 from ...messages.values import replace
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
-from .screen import Screen, reservation
+from .screen import Screen
 from .strategies.base import Candidate, Pick, Query
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Roster:
 
     def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
         """A call was sent to the candidate: it counts before the deployment has heard of it."""
-        tokens = reservation(demand, candidate.status)
+        tokens = demand.reservation(candidate.status.mean_output, candidate.deployment.tpm)
         item = count_start(candidate, tokens)
         strategies = self._strategies
         for strategy in strategies:
@@ -226,11 +226,11 @@ class Roster:
                 pick = strategy.pick(Query(call.request, call.demand, now, _everyone), rng)
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(strategy.name, pick))
-            return self._nobody(None, None)
+            return self.nobody()
         screen = Screen(assign, now, self.group, sizes_matter=self._with_tpm > 0)
         pick = self._walk(strategy, screen, assign, now, rng)
         if pick is None:
-            return self._nobody(assign, screen)
+            return self._nobody_for(assign, screen)
         screen.note_barred(self.is_eligible)
         return Picked(pick.candidate, self._screened_decision(strategy.name, pick, screen))
 
@@ -332,12 +332,15 @@ class Roster:
             more = {reason: more.get(reason, 0) + screen.more.get(reason, 0) for reason in sorted(reasons)}
         return left_out, more
 
-    def _nobody(self, assign: Assign | None, screen: Screen | None) -> NonePicked:
+    def nobody(self) -> NonePicked:
+        """Why nobody can be picked, whatever the request."""
         table = self._table
-        if assign is None or screen is None:
-            named, more = table.summary()
-            unknown = table.unknown > 0 or not self._by_id
-            return NonePicked(named, more, earliest=table.next_release(), unknown=unknown)
+        named, more = table.summary()
+        unknown = table.unknown > 0 or not self._by_id
+        return NonePicked(named, more, earliest=table.next_release(), unknown=unknown)
+
+    def _nobody_for(self, assign: Assign, screen: Screen) -> NonePicked:
+        table = self._table
         screen.note_barred(self.is_eligible)
         never_out = [item for name in assign.never if (item := table.get(name)) is not None]
         releases = (table.next_release(assign.never), screen.earliest)

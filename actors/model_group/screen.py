@@ -10,20 +10,13 @@ from .stand_in import misfit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...messages.commands import Assign, DeploymentStatus
-    from ...messages.outcomes import Demand
+    from ...messages.commands import Assign
     from .strategies.base import Candidate
 
-__all__ = ["Screen", "reservation"]
+__all__ = ["Screen"]
 
 _FOR_GOOD = frozenset({"failed_in_this_request", "tpm", "context_window", "capability"})
 """Reasons that, without a release, no waiting will change for this request."""
-
-
-def reservation(demand: Demand, status: DeploymentStatus) -> int:
-    """Tokens the deployment will set aside: the prompt, and the maximum or its learned mean output."""
-    output = demand.output_tokens
-    return demand.input_tokens + (status.mean_output if output is None else output)
 
 
 class Screen:
@@ -125,7 +118,7 @@ class Screen:
     def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
         """Its own word on its tokens holds until the next of them leave its window; then we ask."""
         status = candidate.status
-        need = reservation(self._demand, status)
+        need = self._demand.reservation(status.mean_output, tpm)
         if need > tpm:
             return LeftOut(candidate.id, "tpm", None, need, tpm)
         until = candidate.mirror.tokens_until

@@ -159,9 +159,14 @@ class Channel(Generic[T]):
         return item
 
     def abandon(self) -> None:
-        """The consumer leaves: chunks are dropped from now on and a waiting producer goes on."""
+        """The consumer leaves: chunks are dropped from now on and a waiting producer goes on.
+
+        Whoever reads all the same, now or later, finds the end.
+        """
         self.abandoned = True
         self._items.clear()
+        self._closed = True
+        self._wake_reader()
         self._wake_writer()
 
     def _changed(self) -> LoopFuture[None]:
@@ -173,8 +178,11 @@ class Channel(Generic[T]):
 
     def _wake_reader(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            if self._loop_dispatcher is not None and self._loop_dispatcher.in_thread():
+                _settle(waiter)
+            else:  # whoever abandons may be anywhere
+                waiter.get_loop().call_soon_threadsafe(_settle, waiter)
         reader = self._reader
         if reader is not None:
             self._reader = None
@@ -186,3 +194,8 @@ class Channel(Generic[T]):
         if callback is not None:
             self._on_space = None
             self._dispatcher.call_soon(callback)
+
+
+def _settle(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

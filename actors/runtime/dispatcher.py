@@ -76,6 +76,10 @@ class Dispatcher(Protocol):
         """Leave a message, and do now what follows from it. May be called from any thread."""
         ...
 
+    def refuse_to_block(self) -> None:
+        """Raise RuntimeError where blocking this thread would stop the very actors it waits for."""
+        ...
+
     def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
         """Block until the future is settled."""
         ...
@@ -155,6 +159,8 @@ class EventLoopDispatcher:
             self.loop.call_soon_threadsafe(self.loop.stop)
             if thread is not threading.current_thread():
                 thread.join()
+                self._thread_id = get_ident()
+                self._drain()  # mail that came too late for the loop: nobody may wait for it in vain
 
     def in_thread(self) -> bool:
         """Whether the calling thread is the one the actors run in."""
@@ -180,11 +186,9 @@ class EventLoopDispatcher:
             return
         # set before asking: a put between the two must not ask again, a put after the drain must
         self._wakeup_pending = True
-        if self.in_thread():
-            self._loop.call_soon(self._woken)
-            return
+        ask = self._loop.call_soon if self.in_thread() else self._loop.call_soon_threadsafe
         try:
-            self._loop.call_soon_threadsafe(self._woken)
+            ask(self._woken)
         except RuntimeError:  # the loop was closed under us: nothing runs any more
             self._wakeup_pending = False
 
@@ -237,14 +241,21 @@ class EventLoopDispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._tasks.difference_update(tasks)
 
-    def release(self) -> None:
-        """Let go of what still waits for a turn: nothing runs any more."""
-        self._ready.clear()
+    @property
+    def lost(self) -> bool:
+        """Whether the loop is closed: nothing will ever run here again."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def refuse_to_block(self) -> None:
+        if self.runs_here():
+            msg = (
+                "a blocking call on the event loop this router lives on would deadlock: use "
+                "`await router.acompletion(...)`, or await the future of `router.ask(request, block=False)`"
+            )
+            raise RuntimeError(msg)
 
     def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
-        if self.runs_here():
-            msg = "a blocking get() on the router's own event loop would deadlock: await it instead"
-            raise RuntimeError(msg)
+        self.refuse_to_block()
         future.wait_in_thread(timeout)
 
     def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
@@ -309,10 +320,16 @@ class ManualDispatcher:
         self.call_soon(task.step)
         return task
 
-    def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
+    lost = False
+    """There is no loop that could be closed."""
+
+    def refuse_to_block(self) -> None:
         if self._draining:
             msg = "a blocking get() inside an actor would deadlock"
             raise RuntimeError(msg)
+
+    def wait(self, future: LoopFuture[Any], timeout: float | None) -> None:
+        self.refuse_to_block()
         limit = None if timeout is None else self._manual.now() + timeout
         self.run_now()
         while not future.done():

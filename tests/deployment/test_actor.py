@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from turnout import RateLimitError
+from turnout import CompletionRequest, RateLimitError
+from turnout.actors.deployment.cooldown import CooldownPolicy
+from turnout.actors.deployment.state import DeploymentState, Limits
 from turnout.actors.runtime.channel import Channel
 from turnout.messages.commands import (
     AddMember,
     Announce,
     AttemptTimedOut,
+    Call,
     CallEnded,
     CallRefused,
     CancelCall,
@@ -279,3 +282,18 @@ def test_chunks_do_not_travel_through_the_mail(bench):
     mail = kit.advance(1.0).mail
     assert len(mail) == 3  # opened, ended, status
     assert not any(isinstance(message, Channel) for _, message in mail)
+
+
+def test_a_state_restored_while_a_probe_is_under_way_lets_in_no_second_one(bench):
+    """I2, I8"""
+    kit = bench(
+        SimulatedProvider(script=[500], latency=1.0), router={"allowed_fails": 0, "cooldown_time": 10}
+    )
+    kit.start_call("r1.1")
+    kit.advance(11.0)
+    step = kit.start_call("r2.1")
+    assert step.events[0].probe
+    again = DeploymentState.restore("a", Limits(cooldown=CooldownPolicy(0, 10.0)), step.state)
+    request = CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "Hi"}])
+    call = Call("r3.1", "r3", 1, request, request.demand(), kit.clock.now() + 600.0)
+    assert again.admit(call, kit.clock.now()).reason == "cooling_down"

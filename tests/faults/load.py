@@ -63,7 +63,8 @@ async def report(router, answered):
     while True:
         position, known, answered[:] = journal.position, tuple(answered), []
         await journal.confirm()
-        print(json.dumps([position, known]), flush=True)
+        sys.stdout.write(json.dumps([position, known]) + "\n")
+        sys.stdout.flush()
 
 
 async def main(path, api_base):

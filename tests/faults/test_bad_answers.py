@@ -61,7 +61,9 @@ def document(body, **how):
 
 
 def http(body, *, status=200, kind="application/json", headers=""):
-    head = f"HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -99,9 +101,9 @@ USELESS = {
     "gzip that is none": says(http(HTML, headers=GZIP)),
     "a redirect": says(http(HTML, status=302, kind="text/html", headers="Location: /elsewhere\r\n")),
     "a 500 that quotes us": says(document({"error": {"message": SECRETS}}, status=500)),
-    "a 500 of 100 MB": says_over_and_over(
-        HUNDRED_MEGABYTES.replace(b"200 OK", b"500 Oh"), MEGABYTE, 100
-    ),
+    "a 500 that quotes our key": says(document({"error": {"message": f"bad key {KEY}"}}, status=500)),
+    "a 500 with our key for its code": says(document({"error": {"message": "no", "code": KEY}}, status=500)),
+    "a 500 of 100 MB": says_over_and_over(HUNDRED_MEGABYTES.replace(b"200 OK", b"500 Oh"), MEGABYTE, 100),
 }
 BROKEN = {
     "garbage": says_and_closes(SECRETS.encode() + b"\r\n\r\n" + bytes(range(256)) * 4),
@@ -192,6 +194,12 @@ def test_a_bad_answer_is_one_typed_error_that_names_the_deployment(
     assert [(a.deployment_id, a.error) for a in error.attempts] == [("dep-1", type(error).__name__)]
 
 
+@pytest.mark.parametrize("name", ["100 MB", "100 MB in chunks", "100 MB in 100 KB"])
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(kit, name, caplog):
+    error = asyncio.run(failing(kit, USELESS[name], False, None, caplog))
+    assert "more than 67108864 bytes" in str(error)
+
+
 def test_a_connection_that_is_closed_on_accept_is_one_typed_error(kit, caplog):
     error = asyncio.run(failing(kit, kit.slam, False, None, caplog))
     assert isinstance(error, APIConnectionError)
@@ -214,6 +222,11 @@ def test_a_port_that_nobody_listens_on_was_surely_not_sent_to(kit, caplog):
     assert (error.sent, error.deployment_id) == ("no", "dep-1")
 
 
+async def exhausted(stream):
+    async for _chunk in stream:
+        pass
+
+
 @pytest.mark.parametrize(
     ("end", "cause"),
     [
@@ -224,7 +237,9 @@ def test_a_port_that_nobody_listens_on_was_surely_not_sent_to(kit, caplog):
         pytest.param(says_and_stalls(b""), Timeout, id="stalls"),
     ],
 )
-def test_a_stream_that_breaks_after_its_first_words_says_what_came_and_leaves_nothing(kit, end, cause, caplog):
+def test_a_stream_that_breaks_after_its_first_words_says_what_came_and_leaves_nothing(
+    kit, end, cause, caplog
+):
     async def run():
         heard = asyncio.Event()
 
@@ -234,12 +249,15 @@ def test_a_stream_that_breaks_after_its_first_words_says_what_came_and_leaves_no
             await end(connection)
 
         async with kit.provider(behave) as host:
-            entry = kit.entry("dep-1", api_base=host.api_base, stream_timeout=PATIENCE if cause is Timeout else 60)
+            entry = kit.entry(
+                "dep-1", api_base=host.api_base, stream_timeout=PATIENCE if cause is Timeout else 60
+            )
             async with Router(model_list=[entry], num_retries=3) as router:
                 stream = await router.acompletion("gpt-4", kit.MESSAGES, stream=True)
+                await anext(stream)
+                heard.set()
                 with pytest.raises(MidStreamError) as caught:
-                    async for _chunk in stream:
-                        heard.set()
+                    await exhausted(stream)
                 kit.assert_nothing_is_open(router)
                 kit.assert_nothing_secret(caught.value, router, caplog.text)
                 await kit.soon(host.left.wait())
@@ -267,7 +285,7 @@ def test_bad_answers_of_one_deployment_are_made_good_by_the_other(kit):
                 for _ in scripts:
                     answer = await router.acompletion("gpt-4", kit.MESSAGES)
                     assert answer.route.deployment_id == "good"
-                    assert [attempt.deployment_id for attempt in answer.route.attempts][0] == "bad"
+                    assert answer.route.attempts[0].deployment_id == "bad"
                 kit.assert_nothing_is_open(router)
 
     asyncio.run(run())

@@ -49,7 +49,7 @@ ENTRIES = {
     "the second entry": ([GOOD, params(rpm=-1)], ["model_list", "1", "rpm"]),
     "two with one id": (same_id("a", "b", "a"), ["id", "'a'"]),
     "a list that is none": ({"gpt-4": GOOD}, ["model_list"]),
-    "an unset environment variable": ([params(api_key="os.environ/NO_SUCH_NAME_HERE")], ["NO_SUCH_NAME_HERE"]),
+    "an unset environment variable": ([params(api_key="os.environ/NO_SUCH_NAME")], ["NO_SUCH_NAME"]),
 }
 SETTINGS = {
     "an unknown setting": ({"num_retires": 2}, ["num_retires", "num_retries"]),
@@ -67,7 +67,7 @@ SETTINGS = {
     "an alias of nobody": ({"model_group_alias": {"g": "gpt-5"}}, ["model_group_alias", "g", "gpt-5"]),
     "an unknown way to wait": ({"on_exhausted": "panic"}, ["on_exhausted", "fail", "wait"]),
     "a journal of another kind": ({"journal": "postgres://here"}, ["journal", "sqlite:///"]),
-    "a journal in a folder that is not": ({"journal": "sqlite:////no/such/folder/j.db"}, ["journal", "/no/such"]),
+    "a journal in no folder": ({"journal": "sqlite:////no/such/folder/j.db"}, ["journal", "/no/such"]),
     "a clock that is none": ({"clock": 12.5}, ["clock", "FakeClock"]),
 }
 
@@ -132,7 +132,8 @@ def test_what_is_no_request_is_a_bad_request(thing):
 def test_a_parameter_that_no_wire_carries_is_a_bad_request_of_that_deployment(kit, value):
     async def run():
         async with kit.provider() as host:
-            async with Router(model_list=[kit.entry("dep-1", api_base=host.api_base)]) as router:
+            entries = [kit.entry("dep-1", api_base=host.api_base)]
+            async with Router(model_list=entries) as router:
                 with pytest.raises(BadRequestError) as caught:
                     await router.acompletion("gpt-4", kit.MESSAGES, user=value)
                 kit.assert_nothing_is_open(router)

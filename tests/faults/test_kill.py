@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from turnout import ConfigurationError, ModelResponse, NoDeploymentsAvailable, RateLimitError, RequestError, Router
+from turnout import (
+    ConfigurationError,
+    ModelResponse,
+    NoDeploymentsAvailable,
+    RateLimitError,
+    RequestError,
+    Router,
+)
 from turnout.messages.events import (
     CallAbandoned,
     CallCancelled,

@@ -81,7 +81,9 @@ def test_cancelling_the_task_closes_the_connection_upstream(kit):
 
 def test_cancelling_the_future_closes_the_connection_upstream(kit):
     async def leave(router, host, stream):
-        future = router.ask(CompletionRequest(model="gpt-4", messages=kit.MESSAGES, stream=stream), block=False)
+        future = router.ask(
+            CompletionRequest(model="gpt-4", messages=kit.MESSAGES, stream=stream), block=False
+        )
         await host.arrived.wait()
         assert future.cancel()
         with pytest.raises(RequestError, match="was cancelled"):
@@ -137,9 +139,12 @@ async def by_with(stream):
 
 
 async def by_an_error(stream):
-    with pytest.raises(ZeroDivisionError):
+    async def read():
         async for _chunk in stream:
-            _ = 1 / 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await read()
 
 
 async def by_cancellation(stream):
@@ -188,6 +193,44 @@ def test_leaving_a_stream_whose_provider_is_held_up_closes_the_connection_upstre
     assert ended(asyncio.run(with_one_call(kit, leave, words_without_end(kit)))) == "call_cancelled"
 
 
+def in_a_thread_by_break(stream):
+    for _chunk in stream:
+        break
+
+
+def in_a_thread_by_with(stream):
+    with stream:
+        next(stream)
+
+
+def in_a_thread_by_an_error(stream):
+    with pytest.raises(ZeroDivisionError):
+        [1 / 0 for _chunk in stream]
+
+
+def in_a_thread_by_dropping_it(stream):
+    next(stream)
+
+
+@pytest.mark.parametrize(
+    "door", [in_a_thread_by_break, in_a_thread_by_with, in_a_thread_by_an_error, in_a_thread_by_dropping_it]
+)
+def test_leaving_a_stream_in_another_thread_closes_the_connection_upstream(kit, door):
+    async def run():
+        async with kit.provider(words_then_silence(kit)) as host:
+            entry = kit.entry("dep-1", api_base=host.api_base)
+            with Router(model_list=[entry]) as router:
+                await asyncio.to_thread(lambda: door(router.completion("gpt-4", kit.MESSAGES, stream=True)))
+                await kit.soon(host.left.wait())
+                answer = await asyncio.to_thread(router.completion, "gpt-4", kit.MESSAGES)
+                assert answer.choices[0].message.content == "well"
+                kit.assert_nothing_is_open(router)
+            types = [recorded.event.TYPE for recorded in router.events("deployment/dep-1")]
+            assert types[:3] == ["call_started", "call_opened", "call_cancelled"]
+
+    asyncio.run(run())
+
+
 def test_leaving_while_a_retry_is_waited_for_leaves_nothing(kit):
     """Nothing is called at that moment; the provider asked to wait for an hour."""
     told = kit.http(b'{"error": {"message": "slow down"}}', status=429, headers="Retry-After: 3000\r\n")
@@ -202,8 +245,7 @@ def test_leaving_while_a_retry_is_waited_for_leaves_nothing(kit):
             async with Router(model_list=[entry], num_retries=2, disable_cooldowns=True) as router:
                 task = asyncio.create_task(router.acompletion("gpt-4", kit.MESSAGES))
                 await host.arrived.wait()
-                while not any(r.event.TYPE == "retry_scheduled" for r in router.events()):
-                    await asyncio.sleep(0)
+                await kit.until(lambda: router.events()[-1].event.TYPE == "retry_scheduled")
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
@@ -246,7 +288,7 @@ def test_closing_the_router_ends_its_calls_and_its_callers_hear_of_it(kit):
 
 CHILD = """
 import sys
-from turnout import Router
+from turnout import CompletionRequest, Router
 
 router = Router(model_list=[{"model_name": "gpt-4", "litellm_params":
     {"model": "openai/gpt-4o", "api_key": "k", "api_base": sys.argv[1]}}], journal=f"sqlite:///{sys.argv[2]}")
@@ -255,6 +297,8 @@ try:
     if sys.argv[3] == "stream":
         for chunk in router.completion("gpt-4", messages, stream=True):
             print("chunk", flush=True)
+    elif sys.argv[3] == "future":
+        router.ask(CompletionRequest(model="gpt-4", messages=messages), block=False).get()
     else:
         router.completion("gpt-4", messages)
 except KeyboardInterrupt:
@@ -295,7 +339,7 @@ async def interrupted(kit, path, how, then):
                 await program.wait()
 
 
-@pytest.mark.parametrize("how", ["whole", "stream"])
+@pytest.mark.parametrize("how", ["whole", "future", "stream"])
 def test_ctrl_c_in_a_blocking_call_cancels_it_upstream(kit, tmp_path, how):
     code, said, errors = asyncio.run(interrupted(kit, tmp_path / "j.db", how, "live"))
     assert (code, said, errors) == (0, b"closed\n", b"")

@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-import os
 import sqlite3
 import threading
-from contextlib import closing, suppress
 from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pykka
 import pytest
@@ -32,12 +32,9 @@ def upstream_():
 def open_files():
     """What the process holds open, by what it is; a pipe's or a socket's number says nothing."""
     found = Counter()
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:  # the one that lists them
-            continue
-        found[target.partition(":")[0]] += 1
+    for number in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found[str(number.readlink()).partition(":")[0]] += 1
     return found
 
 
@@ -140,12 +137,10 @@ def test_closed_in_the_middle_of_500_requests_a_router_answers_each_and_leaves_n
         async with asyncio.timeout(kit.GUARD_SECONDS):
             async with Router(model_list=model_list(upstream), **settings(tmp_path)) as router:
                 futures = [router.ask(request(n), block=False) for n in range(REQUESTS)]
-                while not any(future.done() for future in futures):
-                    await asyncio.sleep(0)
+                await kit.until(lambda: any(future.done() for future in futures))
             replies = await asyncio.gather(*futures, return_exceptions=True)
             assert len(replies) == REQUESTS
             assert "RouterClosedError" in {type(reply).__name__ for reply in replies}
-            del replies, futures
             assert asyncio.all_tasks() == tasks
             assert open_files()["socket"] == sockets
             assert len(pykka.ActorRegistry.get_all()) == clean["actors"]
@@ -205,9 +200,8 @@ def test_a_router_that_cannot_be_built_leaves_nothing_and_does_not_keep_its_jour
 
 
 def test_a_router_whose_journal_cannot_be_read_leaves_nothing(clean, upstream, tmp_path):
-    with Router(model_list=model_list(upstream), **settings(tmp_path)) as router:
-        with suppress(RequestError):
-            router.ask(request(1))
+    with Router(model_list=model_list(upstream), **settings(tmp_path)) as router, suppress(RequestError):
+        router.ask(request(1))
     with closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as database:
         database.execute("DELETE FROM snapshots")
         database.execute("""UPDATE runs SET events = replace(events, '"call_started"', '"call_dreamt"')""")

@@ -352,6 +352,43 @@ def test_a_pooled_connection_that_the_server_closed_is_not_used_again(kit):
     assert asyncio.run(run()) == 2
 
 
+def test_interim_answers_are_passed_over(kit):
+    answer = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + kit.http(b"final")
+
+    async def run():
+        async with kit.serving(kit.answering(answer)) as server:
+            transport = AiohttpTransport(ManualClock(0.0))
+            response = await transport.handle_async_request(post(server.url))
+            body = await read(response)
+            await transport.aclose()
+            return response.status_code, body
+
+    assert asyncio.run(run()) == (200, b"final")
+
+
+def test_a_connection_is_not_used_again_while_the_last_request_is_still_being_written(kit):
+    """A server may answer before it has read everything; the rest would stand before the next request."""
+
+    async def handler(server, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(kit.http(b"too large", status=413))
+        await writer.drain()
+        await server.hung_up.wait()
+
+    async def run():
+        async with kit.serving(handler) as server:
+            transport = AiohttpTransport(ManualClock(0.0))
+            for number in (1, 2):
+                response = await transport.handle_async_request(post(server.url, b"x" * 50_000_000))
+                assert response.status_code == 413
+                assert await read(response) == b"too large"
+                assert server.connections == number
+            server.hung_up.set()
+            await transport.aclose()
+
+    asyncio.run(run())
+
+
 # -- sessions
 
 

@@ -36,7 +36,7 @@ def make_strategy(
         spec: one of `STRATEGY_NAMES`, or the user's own object.
         args: `routing_strategy_args`. latency-based-routing: `ttl` (seconds, 3600) and
             `lowest_latency_buffer` (a fraction, 0). cost-based-routing: `substitutes`
-            (`{group: [groups]}`; checked here; their deployments join the group as stand-ins). Others take none.
+            (`{group: [groups]}`; checked here, their deployments join the group). Others take none.
 
     Raises:
         ConfigurationError: an unknown name or argument, or a wrong value; it names the nearest
