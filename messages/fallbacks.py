@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ANY_GROUP", "FallbackTable", "FallbackTarget", "parse_fallbacks", "parse_targets"]
 
+_FIXED = frozenset({"timeout", "stream"})
+
 ANY_GROUP = "*"
 """The key under which the targets of every group are written."""
 
@@ -150,6 +152,9 @@ def _target_with_overrides(raw: Mapping[str, Any], path: str) -> FallbackTarget:
     model = raw.get("model")
     if not isinstance(model, str) or not model:
         msg = f"{path}.model = {given(model)}: must be the name of a group"
+        raise ConfigurationError(msg)
+    for name in _FIXED & raw.keys():
+        msg = f"{path}.{name}: a fallback cannot change it; it belongs to the whole request"
         raise ConfigurationError(msg)
     overrides = {name: value for name, value in raw.items() if name != "model"}
     return FallbackTarget(model, overrides or None)

@@ -58,6 +58,8 @@ def public(value: Any, name: str = "", depth: int = 0) -> Any:
         return value if value is None or not is_secret_name(name) else HIDDEN
     if is_secret_name(name):
         return HIDDEN
+    if name == "extra_headers" and isinstance(value, Mapping):
+        return dict.fromkeys(map(str, value), HIDDEN)  # any header may be a key, whatever its name
     if name in _CONTENT_NAMES:
         return _kind(value)
     if isinstance(value, str):

@@ -56,8 +56,8 @@ class Request(BaseModel):
 
     model: str = Field(min_length=1)
 
-    timeout: float | None = Field(default=None, gt=0)
-    stream_timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    stream_timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     num_retries: int | None = Field(default=None, ge=0)
     fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
     context_window_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
@@ -68,7 +68,7 @@ class Request(BaseModel):
     max_parallel_requests: int | None = Field(default=None, ge=1)
 
     mock_response: Any = None
-    mock_delay: float | None = Field(default=None, ge=0)
+    mock_delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     mock_timeout: bool | None = None
     mock_tool_calls: list[Any] | None = None
     mock_testing_fallbacks: bool = False

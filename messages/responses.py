@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +64,14 @@ class Choice(_Value):
 
 
 class ResponseUsage(_Value):
-    """OpenAI's usage block; `prompt_tokens_details` and the like are kept as extra fields."""
+    """OpenAI's usage block; `prompt_tokens_details` and the like are kept as extra fields.
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    A field that the provider left out is None: nobody knows, which is not the same as 0.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
 
 
 class _Routed(_Value):
@@ -107,7 +110,7 @@ class ModelResponse(_Routed):
 
     id: str
     object: str = "chat.completion"
-    created: int = 0
+    created: int | None = 0
     model: str | None = None
     choices: list[Choice]
     usage: ResponseUsage | None = None
@@ -121,7 +124,7 @@ class Delta(_Value):
 
 class StreamChoice(_Value):
     index: int = 0
-    delta: Delta
+    delta: Delta = Field(default_factory=Delta)
     finish_reason: str | None = None
 
 
@@ -130,7 +133,7 @@ class ModelResponseStream(_Value):
 
     id: str | None = None
     object: str = "chat.completion.chunk"
-    created: int = 0
+    created: int | None = 0
     model: str | None = None
     choices: list[StreamChoice]
     usage: ResponseUsage | None = None

@@ -68,7 +68,11 @@ class Wiring:
         self._rng = rng
         self._ledger = RestartLedger()
         self._ports = DeploymentPorts(dispatcher, journal, caller, self.switchboard, settings.stream_timeout)
-        self._start(seed)
+        try:
+            self._start(seed)
+        except BaseException:  # a journal that cannot be read, for one
+            self.system.unregister_all()
+            raise
         journal.on_gap = self._save_snapshots  # see `Journal.on_gap`
 
     def _start(self, seed: int | None) -> None:

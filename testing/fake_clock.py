@@ -6,6 +6,7 @@ from ..actors.runtime.clock import ManualClock
 
 __all__ = ["FakeClock"]
 
+
 class FakeClock(ManualClock):
     """Time that moves only when told to: `FakeClock(start=...)`, then `clock.advance(seconds)`.
 

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DeploymentActor", "DeploymentPorts"]
 
+MAX_WAIT_SECONDS = 1e9
+"""A `retry_after` beyond this is nonsense, whoever made the error; codecs are stricter."""
+
 BYTES_PER_TOKEN = 4
 """How many bytes of text we take for a token where the provider did not say."""
 
@@ -340,7 +343,11 @@ class DeploymentActor(SourcedActor):
             self.record(CooldownEnded(), now)
 
     def _sign(self, error: RequestError) -> None:
-        """Say whose error it is, if the codec did not."""
+        """Say whose error it is, if the codec did not; and let nothing into an event that is no number."""
+        if not isinstance(error.retry_after, (int, float)) or not 0 <= error.retry_after <= MAX_WAIT_SECONDS:
+            error.retry_after = None
+        if not isinstance(error.status_code, int):
+            error.status_code = type(error).status_code
         error.deployment_id = error.deployment_id or self.deployment.id
         error.llm_provider = error.llm_provider or self.deployment.provider
         error.model = error.model or self.deployment.model

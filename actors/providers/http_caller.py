@@ -6,6 +6,7 @@ is watched from outside, by the Deployment.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -172,6 +173,11 @@ class HttpCall:
             self._fail(error)
         except (httpx.TransportError, httpx.DecodingError) as error:
             self._fail(broken_connection(self._deployment, error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():  # nobody cancelled us: a transport says it was
+                self._fail(unexpected(self._deployment, error))
+            raise
         except Exception as error:  # noqa: BLE001  (a bug in a transport must not hang the call)
             self._fail(unexpected(self._deployment, error))
         finally:

@@ -149,8 +149,10 @@ class OpenAICodec:
 
     def decode(self, body: bytes, call: Call) -> Decoded:
         try:
-            response = _parse_response(body)
+            response: ModelResponse | None = _parse_response(body)
         except ValidationError:
+            response = None  # gone before anything is raised: its text quotes the answer
+        if response is None:
             response = self._salvaged(body, call)
         if not response.choices:
             raise self._complained(body, call) or unusable(self._deployment, "200 without choices")
@@ -238,10 +240,12 @@ def usage_of(usage: ResponseUsage) -> Usage:
     extra = usage.__pydantic_extra__
     details = extra.get("prompt_tokens_details") if extra else None
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
     return Usage(
-        max(0, usage.prompt_tokens),
-        max(0, usage.completion_tokens),
+        max(0, prompt or 0),
+        max(0, completion or 0),
         cached if type(cached) is int and cached >= 0 else None,
+        estimated=prompt is None or completion is None,
     )
 
 

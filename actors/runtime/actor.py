@@ -8,6 +8,7 @@ pins the names used here: `_create_actor_inbox`, `_create_future`, `_start_actor
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .dispatcher import Dispatcher
+
+logger = logging.getLogger("pykka")
 
 __all__ = ["MAX_MAILBOX", "Inbox", "LoopActor", "MailboxFullError", "where_it_broke"]
 
@@ -203,6 +206,12 @@ class LoopActor(pykka.Actor):
             self._handle_failure(type(again), again, again.__traceback__)
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
+
+    def _handle_failure(self, _kind: Any, error: Any, _trace: Any) -> None:
+        """What pykka does, save for the text of the error: it may quote a prompt."""
+        logger.error("unhandled exception in %s: %s", self, where_it_broke(error))
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.actor_stopped.set()
 
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Tidy up after a handler raised for `message`, and tell whoever supervises."""

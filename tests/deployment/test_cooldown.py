@@ -39,7 +39,9 @@ def test_a_wrong_key_opens_at_once(error):
     assert fail(Breaker(), error, 0.0).until == 1.0
 
 
-@pytest.mark.parametrize("error", ["BadRequestError", "ContextWindowExceededError", "ContentPolicyViolationError"])
+@pytest.mark.parametrize(
+    "error", ["BadRequestError", "ContextWindowExceededError", "ContentPolicyViolationError"]
+)
 def test_a_wrong_request_never_speaks_against_the_deployment(error):
     breaker = Breaker()
     assert [fail(breaker, error, 0.0) for _ in range(20)] == [None] * 20
@@ -63,9 +65,7 @@ def test_the_longer_cooldown_stands():
 def test_each_failed_probe_doubles_the_rest_up_to_five_minutes():
     breaker = Breaker()
     fail(breaker, "AuthenticationError", 0.0)
-    rests = []
-    for _ in range(12):
-        rests.append(fail(breaker, "Timeout", breaker.until, probe=True).seconds)
+    rests = [fail(breaker, "Timeout", breaker.until, probe=True).seconds for _ in range(12)]
     assert rests == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0, 300.0, 300.0]
 
 
@@ -81,7 +81,9 @@ def test_closing_forgets_the_failures():
 @pytest.mark.parametrize("policy", [CooldownPolicy(disabled=True), CooldownPolicy(cooldown_time=0.0)])
 def test_cooldowns_can_be_switched_off(policy):
     breaker = Breaker()
-    assert [fail(breaker, "AuthenticationError", 0.0, policy, retry_after=9.0) for _ in range(9)] == [None] * 9
+    assert [fail(breaker, "AuthenticationError", 0.0, policy, retry_after=9.0) for _ in range(9)] == [
+        None
+    ] * 9
 
 
 def test_a_class_with_a_limit_of_its_own_is_counted_apart():

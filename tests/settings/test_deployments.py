@@ -357,7 +357,7 @@ def test_no_secret_shows_in_repr_or_public_config() -> None:
     params = config["litellm_params"]
     assert params["api_key"] == "***"
     assert params["max_tokens"] == 7
-    assert params["extra_headers"] == {"Authorization": "***", "X-Trace": "ok"}
+    assert params["extra_headers"] == {"Authorization": "***", "X-Trace": "***"}
     assert params["mock_response"] == "<str>"
 
 
