@@ -6,7 +6,7 @@ a *wire* parameter and is passed to the provider as it was given, known to us or
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -128,9 +128,6 @@ class CompletionRequest(Request):
 
 Request.ROUTING = frozenset(Request.model_fields)
 CompletionRequest.ROUTING = Request.ROUTING
-
-Kind = Literal["completion"]
-
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4

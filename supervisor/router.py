@@ -85,6 +85,7 @@ class Router:
         except BaseException:
             self._journal.close()  # or its file would stay locked while the interpreter lives
             raise
+        self._journal.on_gap = self._wiring.save_snapshots
         self._switchboard = self._wiring.switchboard
         self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
         self._finalizer = weakref.finalize(self, self._lifecycle.dropped)

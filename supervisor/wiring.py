@@ -73,7 +73,6 @@ class Wiring:
         except BaseException:  # a journal that cannot be read, for one
             self.system.unregister_all()
             raise
-        journal.on_gap = self._save_snapshots  # see `Journal.on_gap`
 
     def _start(self, seed: int | None) -> None:
         self._record(RouterStarted(seed, self.settings.changed()))
@@ -88,8 +87,8 @@ class Wiring:
         version = self.journal.version(ROUTER_STREAM) + 1  # the journal writes of its losses there, too
         self.journal.append(ROUTER_STREAM, version, self._dispatcher.clock.now(), event)
 
-    def _save_snapshots(self, streams: frozenset[str]) -> None:
-        """Events of these streams were lost: let recovery begin behind the gap."""
+    def save_snapshots(self, streams: frozenset[str]) -> None:
+        """Events of these streams were lost: let recovery begin behind the gap (see `Journal.on_gap`)."""
         for name, ref in self.switchboard.deployments.items():
             if f"deployment/{name}" in streams and ref.is_alive():
                 ref.tell(SaveSnapshot())

@@ -153,11 +153,6 @@ class LoopActor(pykka.Actor):
         self.inbox: Inbox = self.actor_inbox  # type: ignore[assignment]  # made below
         self.message_handlers = self.handlers()
 
-    @property
-    def dead(self) -> bool:
-        """Whether this incarnation handles no more messages."""
-        return self.inbox.closed
-
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
         """What to call for each type of message."""
         return {}

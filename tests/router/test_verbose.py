@@ -56,3 +56,14 @@ def test_no_line_shows_a_key_or_a_prompt(caplog):
     lines = run(caplog, set_verbose=True, debug_level="DEBUG")
     assert lines
     assert not [line for line in lines if "secret" in line]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_lost_events_lead_to_snapshots_whether_the_router_is_verbose_or_not(verbose):
+    entry = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4", "mock_response": "Hi!"}}
+    router = Router([{**entry, "model_info": {"id": "eu"}}], clock=FakeClock(), set_verbose=verbose)
+    router.completion(model="gpt-4", messages=MESSAGES)
+    router._journal.on_gap(frozenset({"deployment/eu"}))
+    router.events()
+    assert router._journal.snapshot("deployment/eu").version == 2
+    router.close()

@@ -68,10 +68,6 @@ class Ranking(Generic[T]):
         if row is not None:
             self._sorted.remove(row)
 
-    def key_of(self, name: Hashable) -> float | None:
-        row = self._rows.get(name)
-        return None if row is None else row[0]
-
     def end_of(self, key: float) -> int:
         """How many rows have a key of at most `key`."""
         count: int = self._sorted.bisect_right((key, math.inf))
