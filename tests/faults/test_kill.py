@@ -13,6 +13,7 @@ import pytest
 
 from turnout import (
     ConfigurationError,
+    MidStreamError,
     ModelResponse,
     NoDeploymentsAvailable,
     RateLimitError,
@@ -103,7 +104,10 @@ def assert_totals(health, events):
 def text_of(answer):
     if isinstance(answer, ModelResponse):
         return answer.choices[0].message.content
-    return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    try:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    except MidStreamError as broken:  # the upstream cuts streams on purpose; what came before counts
+        return broken.text
 
 
 def test_after_kill_9_under_load_nothing_durable_is_lost_and_no_call_is_left_open(tmp_path, upstream, load):
