@@ -14,9 +14,10 @@ from ..actors.runtime.clock import LoopClock, ManualClock
 from ..actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
 from ..messages.commands import Cancel, Dispatch, Inspect
 from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedError
-from ..messages.requests import CompletionRequest, Request
+from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
 from .edge import check_request
+from .endpoints import Endpoints
 from .lifecycle import Lifecycle
 from .request_future import RequestFuture
 from .verbose import logged
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from ..actors.journal.codec import Recorded
     from ..messages.deployment import Deployment
-    from ..messages.responses import ModelResponse
-    from .stream import ModelStream
 
 __all__ = ["Router"]
 
@@ -36,7 +35,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router:
+class Router(Endpoints):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives
@@ -127,24 +126,6 @@ class Router:
         except KeyboardInterrupt:  # it may have come before `get` was ready for it
             future.cancel()
             raise
-
-    def completion(
-        self, model: str, messages: list[dict[str, Any]], **params: Any
-    ) -> ModelResponse | ModelStream:
-        """A chat completion: `ask(CompletionRequest(model=..., messages=..., ...))`."""
-        answer: ModelResponse | ModelStream = self.ask(
-            CompletionRequest(model=model, messages=messages, **params)
-        )
-        return answer
-
-    async def acompletion(
-        self, model: str, messages: list[dict[str, Any]], **params: Any
-    ) -> ModelResponse | ModelStream:
-        """The same, awaited."""
-        answer: ModelResponse | ModelStream = await self._send(
-            CompletionRequest(model=model, messages=messages, **params)
-        )
-        return answer
 
     def _send(self, request: Request) -> RequestFuture[Any]:
         lifecycle = self._lifecycle

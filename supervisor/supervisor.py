@@ -385,7 +385,7 @@ class Supervisor(RequestDesk):
             self.clock.call_later(seconds, partial(self._deliver, due))
         if message.role == "deployment":
             self._calls_lost(message.name)
-        elif seconds is None:
+        elif message.role == "group" and seconds is None:
             self._assign_again(message.name)
 
     def _calls_lost(self, deployment_id: str) -> None:

@@ -26,6 +26,7 @@ from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from ..actors.journal.store import Journal
     from ..actors.providers.ports import Caller
@@ -67,6 +68,7 @@ class Wiring:
         self._dispatcher = dispatcher
         self._rng = rng
         self._ledger = RestartLedger()
+        self._services: dict[str, Callable[[], Any]] = {}
         self._ports = DeploymentPorts(dispatcher, journal, caller, self.switchboard, settings.stream_timeout)
         try:
             self._start(seed)
@@ -113,6 +115,11 @@ class Wiring:
             ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng
         )
 
+    def start_service(self, name: str, make: Callable[[], Any]) -> None:
+        """Start the actor that `make` gives under this name, and after a crash again."""
+        self._services[name] = make
+        self.switchboard.services[name] = make()
+
     def _start_deployment(self, deployment: Deployment) -> None:
         state, version = self._recovered(deployment)
         self.switchboard.deployments[deployment.id] = self.system.start(
@@ -157,6 +164,7 @@ class Wiring:
         """Out of rotation for good: it crashed more often than a restart can mend."""
         log.critical("%s %s crashes again and again: taken out of rotation", crash.role, crash.name)
         self.failed[f"{crash.role}/{crash.name}"] = crash.error
+        self.switchboard.services.pop(crash.name if crash.role == "service" else "", None)
         if crash.role == "deployment":
             restarts = self._ledger.restarts.get((crash.role, crash.name), 0)
             self._record(DeploymentRetired(crash.name, crash.error, restarts))
@@ -169,10 +177,13 @@ class Wiring:
         return f"{role}/{name}" in self.failed
 
     def restart(self, role: str, name: str) -> None:
-        """Start a crashed deployment or group again under its old name."""
+        """Start a crashed actor again under its old name."""
         self.system.forget_dead()
         if role == "group":
             self._start_group(name)
+            return
+        if role == "service":
+            self.switchboard.services[name] = self._services[name]()
             return
         restarts = self._ledger.restarts[role, name]
         self._record(DeploymentRestarted(name, "crashed", restarts))
@@ -191,6 +202,7 @@ class Wiring:
     def stop(self) -> None:
         """Record the end, keep what is known, and stop every actor. In the dispatcher's thread."""
         self._record(RouterStopped())
+        self.journal.tell_listeners()
         self.system.stop_all()
 
     def abandon(self) -> None:

@@ -24,6 +24,7 @@ from ...messages.events import EventsLost, RequestCancelled, RequestFailed, Requ
 from ...messages.problems import given
 from ..runtime.dispatcher import ManualDispatcher
 from ..runtime.future import LoopFuture
+from .audience import Audience
 from .codec import Recorded
 from .memory import MemoryStore
 from .ports import JournalError, JournalHealth, JournalStore, Snapshot
@@ -31,7 +32,7 @@ from .sqlite import SqliteStore
 from .writer import MAX_QUEUED, GroupWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ...messages.events import Event
     from ..runtime.dispatcher import Dispatcher
@@ -76,6 +77,7 @@ class Journal:
         self._position = store.last_position()
         self._versions = store.versions()
         self.on_gap: Callable[[frozenset[str]], object] | None = None
+        self._audience: Audience | None = None
         self._writer: GroupWriter | None = None
         self._take: Callable[[Recorded], object]
         if isinstance(store, MemoryStore):
@@ -109,8 +111,31 @@ class Journal:
         else:
             versions[stream] = version
         self._position = position = self._position + 1
-        self._take(Recorded(position, stream, version, at, event))
+        recorded = Recorded(position, stream, version, at, event)
+        self._take(recorded)
+        if self._audience is not None:
+            self._audience.hear(recorded)
         return position
+
+    def subscribe(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
+        """Hand to `listener` all that is recorded from now on: in batches, in order, a little later.
+
+        It is called in the dispatcher's thread; what it raises is logged. See :mod:`.audience`.
+        """
+        assert self._dispatcher is not None, "a journal without a dispatcher has nobody to tell in its name"
+        if self._audience is None:
+            self._audience = Audience(self._dispatcher)
+        self._audience.join(listener)
+
+    def unsubscribe(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
+        """Undo `subscribe`."""
+        if self._audience is not None:
+            self._audience.leave(listener)
+
+    def tell_listeners(self) -> None:
+        """Tell them now what they have not heard yet. In the dispatcher's thread."""
+        if self._audience is not None:
+            self._audience.tell()
 
     def _must_follow(self, stream: str, version: int) -> None:
         last = self.version(stream)

@@ -52,9 +52,15 @@ class Task(Protocol):
 
 
 class Dispatcher(Protocol):
-    """What an actor, a future and a channel need to know of the thread they live in."""
+    """What an actor, a future and a channel need to know of the thread they live in.
+
+    Attributes:
+        clock: tells the time and keeps timers.
+        bound: whether there is a thread yet; before that no timer can be set.
+    """
 
     clock: Clock
+    bound: bool
 
     def schedule(self, runnable: Runnable) -> None:
         """Run it soon, in the dispatcher's thread. May be called from any thread."""

@@ -1,0 +1,90 @@
+"""Those who want to hear what is recorded: statistics, alerts, whoever follows along.
+
+They hear of it in batches, behind the requests it came from: a request waits for none of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ..runtime.dispatcher import EventLoopDispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..runtime.clock import Timer
+    from ..runtime.dispatcher import Dispatcher
+    from .codec import Recorded
+
+__all__ = ["BATCH", "DELAY_SECONDS", "Audience"]
+
+BATCH = 512
+"""Events that are told at once; so many at most wait to be told."""
+
+DELAY_SECONDS = 0.05
+"""How long an event waits for others to be told with. On a fake clock none does."""
+
+log = logging.getLogger("turnout.journal")
+
+
+class Audience:
+    """Keeps what was recorded until its listeners are told. All of it happens in the dispatcher's thread.
+
+    A router on an event loop tells after `DELAY_SECONDS` or `BATCH` events, one on a fake clock when
+    its actors have done what they can, so that a test sees all of it told.
+    """
+
+    __slots__ = ("_dispatcher", "_heard", "_listeners", "_on_a_loop", "_timer", "_waiting")
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._on_a_loop = isinstance(dispatcher, EventLoopDispatcher)
+        self._listeners: list[Callable[[Sequence[Recorded]], object]] = []
+        self._heard: list[Recorded] = []
+        self._timer: Timer | None = None
+        self._waiting = False
+
+    def __repr__(self) -> str:
+        return f"<Audience {len(self._listeners)} listeners · {len(self._heard)} events to tell>"
+
+    def join(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
+        """Hear of all that is recorded from now on."""
+        self._listeners.append(listener)
+
+    def leave(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
+        """Hear no more; one that never joined is no error."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def hear(self, recorded: Recorded) -> None:
+        """Take an event that was just recorded."""
+        self._heard.append(recorded)
+        if not self._waiting:
+            self._tell_soon()
+        elif len(self._heard) >= BATCH:
+            self.tell()
+
+    def _tell_soon(self) -> None:
+        if not self._on_a_loop:
+            self._waiting = True
+            self._dispatcher.call_soon(self.tell)
+        elif self._dispatcher.bound:  # before that there are no timers, and nobody in a hurry
+            self._waiting = True
+            self._timer = self._dispatcher.clock.call_later(DELAY_SECONDS, self.tell)
+
+    def tell(self) -> None:
+        """Tell now what was heard so far. A listener that raises is logged and hears the next batch."""
+        self._waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        heard = self._heard
+        if not heard:
+            return
+        self._heard = []
+        for listener in tuple(self._listeners):
+            try:
+                listener(heard)
+            except Exception as error:  # noqa: BLE001  (a bug in one that listens must not hurt a request)
+                log.error("a listener of the journal failed (%s)", type(error).__name__)  # noqa: TRY400

@@ -1,0 +1,46 @@
+"""A router's methods that ask for something: one pair, blocking and awaited, for each kind of request.
+
+Each makes the request's class from its arguments and asks it; the way from there on is the same for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..messages.requests import CompletionRequest
+
+if TYPE_CHECKING:
+    from ..messages.requests import Request
+    from ..messages.responses import ModelResponse
+    from .request_future import RequestFuture
+    from .stream import ModelStream
+
+__all__ = ["Endpoints"]
+
+
+class Endpoints:
+    """The half of :class:`.router.Router` that is spelled like the API it stands in for."""
+
+    if TYPE_CHECKING:
+
+        def ask(self, request: Request) -> Any: ...
+
+        def _send(self, request: Request) -> RequestFuture[Any]: ...
+
+    def completion(
+        self, model: str, messages: list[dict[str, Any]], **params: Any
+    ) -> ModelResponse | ModelStream:
+        """A chat completion: `ask(CompletionRequest(model=..., messages=..., ...))`."""
+        answer: ModelResponse | ModelStream = self.ask(
+            CompletionRequest(model=model, messages=messages, **params)
+        )
+        return answer
+
+    async def acompletion(
+        self, model: str, messages: list[dict[str, Any]], **params: Any
+    ) -> ModelResponse | ModelStream:
+        """The same, awaited."""
+        answer: ModelResponse | ModelStream = await self._send(
+            CompletionRequest(model=model, messages=messages, **params)
+        )
+        return answer
