@@ -44,6 +44,7 @@ __all__ = [
     "DeadlineReached",
     "DeploymentStatus",
     "Dispatch",
+    "HedgeDue",
     "Inspect",
     "ProviderFinished",
     "ProviderOpened",
@@ -156,6 +157,13 @@ class DeadlineReached(Message, frozen=True):
 
 class RetryDue(Message, frozen=True):
     """Timer: the pause before the next attempt is over."""
+
+    request_id: str
+    call_id: str
+
+
+class HedgeDue(Message, frozen=True):
+    """Timer: attempt `call_id` is slow enough for a second one to start beside it."""
 
     request_id: str
     call_id: str

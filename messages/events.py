@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "EventsLost",
     "FellBack",
+    "HedgeSettled",
     "LimitsObserved",
     "RequestAccepted",
     "RequestCancelled",
@@ -251,13 +252,31 @@ class RequestAccepted(Event, frozen=True):
 
 
 class DeploymentPicked(Event, frozen=True):
-    """The group chose a deployment for attempt `attempt` (1, 2, ...)."""
+    """The group chose a deployment for attempt `attempt` (1, 2, ...).
+
+    `hedge` marks one that runs beside the attempt before it, which goes on.
+    """
 
     TYPE: ClassVar[str] = "deployment_picked"
     request_id: str
     call_id: str
     attempt: int
     decision: Decision
+    hedge: bool = False
+
+
+class HedgeSettled(Event, frozen=True):
+    """Of two attempts side by side `winner` answered first; `loser` is aborted upstream, and charged.
+
+    `deployment_id` and `seconds` are the loser's: where it ran, and for how long.
+    """
+
+    TYPE: ClassVar[str] = "hedge_settled"
+    request_id: str
+    winner: str
+    loser: str
+    deployment_id: str
+    seconds: float
 
 
 class AttemptFailed(Event, frozen=True):

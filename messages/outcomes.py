@@ -146,7 +146,8 @@ class Attempt(Value, frozen=True):
     """One row of `error.attempts` and of `route.attempts`.
 
     `seconds` is how long the attempt took, `wait` how long the request paused before it.
-    `error` is the error's class name, None for the attempt that succeeded.
+    `error` is the error's class name, None for the attempt that succeeded, and ``"Cancelled"`` for one
+    of two side by side that was not needed any more.
     """
 
     group: str
@@ -172,6 +173,7 @@ class RouteInfo(Value, frozen=True):
         cost: US dollars; None when a price or a usage field is missing, never 0 for unknown.
         cache_hit: whether a cache answered.
         strategy: what chose the deployment.
+        hedges: attempts that were started beside a slow one.
     """
 
     request_id: str
@@ -185,3 +187,4 @@ class RouteInfo(Value, frozen=True):
     cost: float | None
     cache_hit: bool
     strategy: str
+    hedges: int = 0

@@ -6,9 +6,11 @@ a *wire* parameter and is passed to the provider as it was given, known to us or
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from .errors import BadRequestError
 from .outcomes import Demand
@@ -38,6 +40,17 @@ def _messages(value: Any) -> Any:
     return value
 
 
+def _hedge_after(value: Any) -> Any:
+    """Seconds above 0, or a percentile from "p1" to "p99"."""
+    if isinstance(value, str) and re.fullmatch("p[1-9][0-9]?", value):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
+        return float(value)
+    msg = 'must be a number of seconds above 0, or a percentile such as "p95"'
+    raise ValueError(msg)
+
+
+HedgeAfter = Annotated[float | str, PlainValidator(_hedge_after)]
 Messages = Annotated[Any, BeforeValidator(_messages)]
 Fallback = str | dict[str, Any]
 
@@ -66,6 +79,7 @@ class Request(BaseModel):
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     routing_strategy: str | None = None
     max_parallel_requests: int | None = Field(default=None, ge=1)
+    hedge_after: HedgeAfter | None = None
 
     mock_response: Any = None
     mock_delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)

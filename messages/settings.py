@@ -35,6 +35,7 @@ from .policies import (
 )
 from .problems import configuration_error, did_you_mean, given, listed, quoted
 from .redaction import public
+from .requests import HedgeAfter  # noqa: TC001  (pydantic resolves it)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -185,6 +186,9 @@ class RouterSettings(Settings):
         on_exhausted: what a request does when no deployment of its group is eligible.
         max_queue: requests that may wait in one group.
         default_priority: priority of requests that name none; with one set, they wait.
+        hedge_after: how long an attempt may take to its first token (a whole answer: to its end)
+            before a second one starts beside it; "p95" is the 95th percentile of the group's own.
+        hedge_budget: hedges are at most this share of the requests.
         client_ttl: connections are renewed after this.
 
     Raises:
@@ -218,6 +222,8 @@ class RouterSettings(Settings):
     max_queue: _AtLeastOne = 1000
     default_priority: Annotated[Count, Field(ge=0, le=MAX_PRIORITY)] | None = None
     default_max_parallel_requests: _AtLeastOne | None = None
+    hedge_after: HedgeAfter | None = None
+    hedge_budget: Annotated[Seconds, Field(ge=0, le=1)] = 0.05
 
     default_litellm_params: _Params = {}
     model_group_alias: _GroupAliases = {}

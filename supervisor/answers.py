@@ -33,6 +33,7 @@ def route_of(
         cost,
         cache_hit=False,
         strategy=state.strategy,
+        hedges=state.hedges,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..actors.deployment.cooldown import CooldownPolicy
 from ..actors.deployment.state import Limits
 from .fallbacks import FallbackRules
+from .hedging import HedgeRules
 from .plan import Backoff, RetryRules
 from .rules import SupervisorRules
 
@@ -31,6 +32,7 @@ def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
         settings.timeout,
         settings.on_exhausted == "wait",
         settings.default_priority,
+        hedges=HedgeRules(settings.hedge_after, settings.hedge_budget),
     )
 
 

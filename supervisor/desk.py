@@ -14,6 +14,7 @@ from ..messages.errors import MidStreamError, RequestError, Timeout, TurnoutErro
 from ..messages.events import AttemptFailed, RequestCancelled, RequestFailed
 from ..messages.outcomes import Usage
 from .deadlines import DeadlineQueue
+from .hedging import Hedging
 
 if TYPE_CHECKING:
     from ..messages.events import Event
@@ -32,6 +33,7 @@ class RequestDesk(LoopActor):
         self._switchboard = ports.switchboard
         self._open = estate.open
         self._budget = estate.budget
+        self._hedging = estate.hedging or Hedging(ports.rules.hedges)
         self._closed = False
         self._deadlines = DeadlineQueue(self.clock, self._open, self._out_of_time)
         for request_id, entry in self._open.items():  # inherited: the old timers rang a dead actor
@@ -49,12 +51,18 @@ class RequestDesk(LoopActor):
         self.inbox.deliver(message)
 
     def _note_failure(
-        self, entry: OpenRequest, error: RequestError, deployment_id: str | None, seconds: float, now: float
+        self,
+        entry: OpenRequest,
+        error: RequestError,
+        deployment_id: str | None,
+        seconds: float,
+        now: float,
+        call_id: str | None = None,
     ) -> None:
         state = entry.state
         event = AttemptFailed(
             state.request_id,
-            entry.call_id,
+            call_id or entry.call_id,
             state.group,
             deployment_id,
             type(error).__name__,
@@ -159,7 +167,7 @@ class RequestDesk(LoopActor):
         now = self.clock.now()
         self._withdraw(entry, message.reason)
         state = entry.state
-        attempts = len(state.attempts) + (state.phase == "calling")
+        attempts = len(state.attempts) + (state.phase == "calling") + (state.hedge is not None)
         self._record(entry, RequestCancelled(state.request_id, attempts, now - state.accepted_at), now)
         self._forget(entry)
         if entry.stream is None:
@@ -172,6 +180,8 @@ class RequestDesk(LoopActor):
         state = entry.state
         if state.phase == "calling" and state.deployment_id is not None:
             self._cancel_call(state.deployment_id, entry.call_id, reason)
+            if state.hedge is not None:
+                self._cancel_call(state.hedge.deployment_id, state.hedge.call_id, reason)
         elif entry.pause is None and entry.target is not None:
             self.send(self._switchboard.groups[state.group], Withdraw(entry.call_id))
 
@@ -181,6 +191,6 @@ class RequestDesk(LoopActor):
             self.send(deployment, CancelCall(call_id, reason))
 
     def _forget(self, entry: OpenRequest) -> None:
-        if entry.timer is not None or entry.pause is not None:
+        if entry.timer is not None or entry.pause is not None or entry.hedge is not None:
             entry.release()
         del self._open[entry.state.request_id]

@@ -23,7 +23,22 @@ if TYPE_CHECKING:
     from .request_state import RequestState
     from .stream import ModelStream
 
-__all__ = ["OpenRequest"]
+__all__ = ["Hedge", "OpenRequest"]
+
+
+@define(eq=False)
+class Hedge:
+    """The live side of a second attempt: first its timer, then the channel of its own."""
+
+    call_id: str
+    timer: Timer | None = None
+    channel: Channel[Any] | None = None
+
+    def forget(self) -> None:
+        """Cancel the timer."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 @define(eq=False)
@@ -35,6 +50,7 @@ class OpenRequest:
     `error` is the latest error of the current group, `first_error` the one its caller is told when
     everything fails: the first group's. `has_waited`, `has_paused`: this retry was in the
     waiting room, has had its pause; `spared_the_last`: it is asked of all but the last that failed.
+    `hedge` is the attempt beside the current one, or its timer.
     """
 
     state: RequestState
@@ -59,6 +75,7 @@ class OpenRequest:
     has_waited: bool = False
     has_paused: bool = False
     spared_the_last: bool = False
+    hedge: Hedge | None = None
     version: int = 0
     plain: Request | None = None
 
@@ -66,6 +83,16 @@ class OpenRequest:
     def in_the_group(self) -> bool:
         """Whether it is the group's turn: choosing, or letting it wait."""
         return self.state.phase != "calling" and self.pause is None
+
+    def call_at(self, deployment_id: str) -> str | None:
+        """The call of this request that is under way there."""
+        state = self.state
+        if state.phase != "calling":
+            return None
+        if state.deployment_id == deployment_id:
+            return self.call_id
+        hedge = state.hedge
+        return hedge.call_id if hedge is not None and hedge.deployment_id == deployment_id else None
 
     def ask_as(self, overrides: dict[str, Any] | None) -> None:
         """Go on with the caller's own request, changed by a fallback's `overrides` and by no other's.
@@ -81,23 +108,35 @@ class OpenRequest:
 
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
-        state, target = self.state, self.target
-        assert target is not None, "assigned without a group"
-        attempt = state.attempt + 1
-        self.call_id = f"{state.request_id}.{attempt}"
+        state = self.state
+        self.call_id = f"{state.request_id}.{state.attempt + 1}"
         never = state.never
         if self.spared_the_last and state.deployment_id is not None:
             never |= {state.deployment_id}
+        return self._ask_for(self.call_id, never, self.channel, repeat=repeat, wait=wait)
+
+    def second_assignment(self, hedge: Hedge) -> Assign:
+        """Ask the current group for an attempt beside the current one, on another deployment."""
+        state = self.state
+        assert state.deployment_id is not None, "a hedge beside nothing"
+        never = state.never | state.failed | {state.deployment_id}
+        return self._ask_for(hedge.call_id, never, hedge.channel, repeat=False, wait=False)
+
+    def _ask_for(
+        self, call_id: str, never: frozenset[str], channel: Channel[Any] | None, *, repeat: bool, wait: bool
+    ) -> Assign:
+        state, target = self.state, self.target
+        assert target is not None, "assigned without a group"
         call = Call(
-            self.call_id,
+            call_id,
             state.request_id,
-            attempt,
+            state.attempt + 1,
             self.request,
             self.demand,
             state.deadline,
             self.streamed,
             target.wildcard,
-            self.channel,
+            channel,
         )
         return Assign(
             call,
@@ -117,3 +156,6 @@ class OpenRequest:
             if timer is not None:
                 timer.cancel()
         self.timer = self.pause = None
+        if self.hedge is not None:
+            self.hedge.forget()
+            self.hedge = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..messages.commands import ActorCrashed
     from ..messages.deployment import Deployment
     from .directory import Directory
+    from .hedging import Hedging
     from .open_request import OpenRequest
     from .rules import SupervisorRules
 
@@ -49,6 +50,7 @@ class Estate:
 
     open: dict[str, OpenRequest] = field(factory=dict)
     budget: RetryBudget = field(factory=RetryBudget)
+    hedging: Hedging | None = None
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import define
 
@@ -10,6 +10,7 @@ from ..messages.events import (
     AttemptFailed,
     DeploymentPicked,
     FellBack,
+    HedgeSettled,
     RequestAccepted,
     RequestCancelled,
     RequestFailed,
@@ -22,10 +23,19 @@ from ..messages.outcomes import Attempt
 if TYPE_CHECKING:
     from ..messages.events import Event
 
-__all__ = ["OTHER_DEPLOYMENT_ONLY", "RequestState"]
+__all__ = ["OTHER_DEPLOYMENT_ONLY", "HedgeState", "RequestState"]
 
 OTHER_DEPLOYMENT_ONLY = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError"})
 """Errors that the same deployment would only repeat."""
+
+
+class HedgeState(NamedTuple):
+    """The attempt that runs beside the current one."""
+
+    call_id: str
+    deployment_id: str
+    called_at: float
+    strategy: str
 
 
 @define(eq=False)
@@ -38,6 +48,7 @@ class RequestState:
         failed: deployments of the current group that failed in this request.
         never: those of them that would only fail the same way again.
         group_errors: (group, error) of every group that was given up, in order.
+        hedge, hedges: the attempt beside the current one, and how many there were.
     """
 
     request_id: str = ""
@@ -62,6 +73,8 @@ class RequestState:
     never: frozenset[str] = frozenset()
     tried: tuple[str, ...] = ()
     group_errors: tuple[tuple[str, str], ...] = ()
+    hedge: HedgeState | None = None
+    hedges: int = 0
 
     def apply(self, event: Event, at: float) -> None:
         """Change by what happened at router time `at`."""
@@ -75,6 +88,9 @@ class RequestState:
         self.tried = (event.group,)
 
     def _picked(self, event: DeploymentPicked, at: float) -> None:
+        if event.hedge:
+            self._hedged(event, at)
+            return
         if event.call_id != self.call_id:  # else the first choice refused, which costs no attempt
             self.call_id = event.call_id
             self.attempt = event.attempt
@@ -88,6 +104,28 @@ class RequestState:
         if self.waiting_since is not None:
             self._stop_waiting(at)
 
+    def _hedged(self, event: DeploymentPicked, at: float) -> None:
+        decision = event.decision
+        if self.hedge is None:  # else the first choice refused
+            self.attempt = event.attempt
+            self.hedges += 1
+        self.hedge = HedgeState(event.call_id, decision.deployment_id, at, decision.strategy)
+
+    def _hedge_settled(self, event: HedgeSettled, _at: float) -> None:
+        first_lost = event.loser == self.call_id
+        wait = self.wait if first_lost else 0.0
+        self.attempts += (Attempt(self.group, event.deployment_id, "Cancelled", event.seconds, wait),)
+        if first_lost:
+            self._go_on_with_the_hedge()
+        self.hedge = None
+
+    def _go_on_with_the_hedge(self) -> None:
+        assert self.hedge is not None, "no attempt beside the one that is over"
+        self.call_id, self.deployment_id, self.called_at, self.strategy = self.hedge
+        self.hedge = None
+        self.phase = "calling"
+        self.wait = 0.0
+
     def _stop_waiting(self, at: float) -> None:
         if self.waiting_since is not None:
             seconds = at - self.waiting_since
@@ -96,19 +134,25 @@ class RequestState:
             self.waiting_since = None
 
     def _attempt_failed(self, event: AttemptFailed, _at: float) -> None:
-        row = Attempt(
-            event.group, event.deployment_id, event.error, event.seconds, self.wait, event.status_code
-        )
+        beside = self.hedge is not None and event.call_id == self.hedge.call_id
+        wait = 0.0 if beside else self.wait
+        row = Attempt(event.group, event.deployment_id, event.error, event.seconds, wait, event.status_code)
         self.attempts += (row,)
-        self.phase = "assigning"
-        self.wait = 0.0
         if event.deployment_id is None:  # a test switch: no deployment was asked
             self.attempt += 1
             self.group_attempts += 1
+            self.phase = "assigning"
             return
         self.failed |= {event.deployment_id}
         if event.error in OTHER_DEPLOYMENT_ONLY:
             self.never |= {event.deployment_id}
+        if beside:
+            self.hedge = None
+        elif self.hedge is not None:
+            self._go_on_with_the_hedge()
+        else:
+            self.phase = "assigning"
+            self.wait = 0.0
 
     def _waits(self, _event: WaitStarted, at: float) -> None:
         self.phase = "waiting"
@@ -145,6 +189,7 @@ _APPLY: dict[type, Any] = {
     WaitStarted: RequestState._waits,
     RetryScheduled: RequestState._pauses,
     FellBack: RequestState._fell_back,
+    HedgeSettled: RequestState._hedge_settled,
     RequestSucceeded: RequestState._done,
     RequestFailed: RequestState._done,
     RequestCancelled: RequestState._done,

@@ -16,6 +16,7 @@ from ..messages.commands import Cancel, Dispatch, Inspect
 from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedError
 from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
+from .batches import Batches
 from .edge import check_request
 from .endpoints import Endpoints
 from .lifecycle import Lifecycle
@@ -35,7 +36,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints):
+class Router(Endpoints, Batches):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives

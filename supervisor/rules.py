@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from .fallbacks import FallbackRules
+from .hedging import HedgeRules
 from .plan import RetryRules
 
 __all__ = ["MAX_CALL_SECONDS", "SupervisorRules"]
@@ -23,3 +24,4 @@ class SupervisorRules:
     wait_when_exhausted: bool = False
     default_priority: int | None = None
     max_open_requests: int = 100_000
+    hedges: HedgeRules = field(factory=HedgeRules)

@@ -20,6 +20,7 @@ from ..messages.commands import (
     Cancel,
     DeadlineReached,
     Dispatch,
+    HedgeDue,
     Inspect,
     Queued,
     Rejoined,
@@ -48,8 +49,8 @@ from ..messages.events import (
     WaitStarted,
 )
 from .answers import hidden_params, nobody_for, route_of
-from .desk import RequestDesk
 from .fallbacks import FallbackRules
+from .hedge_desk import HedgeDesk
 from .open_request import OpenRequest
 from .plan import (
     Failed,
@@ -82,7 +83,7 @@ __all__ = ["Supervisor"]
 NO_FALLBACKS = FallbackRules()
 
 
-class Supervisor(RequestDesk):
+class Supervisor(HedgeDesk):
     """Decides for every open request what comes next. One per router."""
 
     def __init__(self, ports: SupervisorPorts, estate: Estate | None = None) -> None:
@@ -105,6 +106,7 @@ class Supervisor(RequestDesk):
             Unassigned: self._unassigned,
             Queued: self._queued,
             RetryDue: self._retry_due,
+            HedgeDue: self._hedge_due,
             DeadlineReached: self._deadline_reached,
             Cancel: self._cancel,
             ActorCrashed: self._actor_crashed,
@@ -172,6 +174,7 @@ class Supervisor(RequestDesk):
         self._record(entry, accepted, now)
         self._open[request_id] = entry
         self._budget.request(now)
+        self._hedging.request()
         self._watch(entry, seconds)
         return entry
 
@@ -208,11 +211,15 @@ class Supervisor(RequestDesk):
     def _assigned(self, message: Assigned) -> None:
         entry = self._open.get(message.request_id)
         decision = message.decision
+        now = self.clock.now()
         if entry is None or entry.call_id != message.call_id:
-            self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
+            if entry is None or not self._hedge_assigned(entry, message, now):
+                self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
             return
         event = DeploymentPicked(message.request_id, message.call_id, entry.state.attempt + 1, decision)
-        self._record(entry, event, self.clock.now())
+        self._record(entry, event, now)
+        if self._rules.hedges.after is not None or entry.request.hedge_after is not None:
+            self._watch_for_hedge(entry)
 
     def _queued(self, message: Queued) -> None:
         entry = self._open.get(message.request_id)
@@ -224,6 +231,8 @@ class Supervisor(RequestDesk):
     def _unassigned(self, message: Unassigned) -> None:
         entry = self._open.get(message.request_id)
         if entry is None or entry.call_id != message.call_id:
+            if entry is not None:
+                self._hedge_unplaced(entry, message.call_id)
             return
         now = self.clock.now()
         if message.problem is not None:  # the strategy is broken: no other group would know better
@@ -251,8 +260,11 @@ class Supervisor(RequestDesk):
 
     def _stream_opened(self, message: StreamOpened) -> None:
         entry = self._open.get(message.request_id)
-        if entry is None or entry.call_id != message.call_id or entry.stream is not None:
+        now = self.clock.now()
+        if entry is None or entry.stream is not None or not self._answered(entry, message.call_id, now):
             return
+        if self._hedging.measuring:
+            self._hedging.measured(entry.state.group, now - entry.state.called_at, stream=True)
         self._open_stream(entry)
 
     def _open_stream(self, entry: OpenRequest) -> ModelStream:
@@ -266,14 +278,17 @@ class Supervisor(RequestDesk):
 
     def _call_ended(self, message: CallEnded) -> None:
         entry = self._open.get(message.request_id)
-        if entry is None or entry.call_id != message.call_id:
+        if entry is None or (entry.call_id != message.call_id and entry.hedge is None):
             return  # a late answer to a request that has had its reply
         now = self.clock.now()
         outcome = message.outcome
         if outcome.status == "succeeded":
-            self._succeed(entry, message, now)
+            if self._answered(entry, message.call_id, now):
+                self._succeed(entry, message, now)
             return
         error = outcome.error or APIError("the call was cancelled")
+        if self._outlived(entry, message.call_id, error, message.deployment_id, message.seconds, now):
+            return
         if entry.stream is not None:
             self._break_stream(entry, error, outcome.usage, now)
             return
@@ -282,6 +297,8 @@ class Supervisor(RequestDesk):
 
     def _succeed(self, entry: OpenRequest, message: CallEnded, now: float) -> None:
         state = entry.state
+        if self._hedging.measuring and not entry.streamed:
+            self._hedging.measured(state.group, message.seconds, stream=False)
         deployment = self._deployments.get(message.deployment_id)
         served = state.group if deployment is None else deployment.model_name  # a substitute's own group
         route = route_of(state, served, now - state.accepted_at, message.seconds, message.cost)
@@ -391,10 +408,12 @@ class Supervisor(RequestDesk):
     def _calls_lost(self, deployment_id: str) -> None:
         now = self.clock.now()
         for entry in tuple(self._open.values()):
-            state = entry.state
-            if state.phase != "calling" or state.deployment_id != deployment_id:
+            call_id = entry.call_at(deployment_id)
+            if call_id is None:
                 continue
             error = APIError("the deployment's actor crashed", deployment_id=deployment_id)
+            if self._outlived(entry, call_id, error, deployment_id, 0.0, now):
+                continue
             if entry.stream is not None:
                 self._break_stream(entry, error, None, now)
                 continue
@@ -429,7 +448,7 @@ class Supervisor(RequestDesk):
         elif isinstance(message, Dispatch) and not message.reply.done():
             message.reply.fail(failure)
         crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
-        self._nursery.replace_supervisor(crash, Estate(self._open, self._budget))
+        self._nursery.replace_supervisor(crash, Estate(self._open, self._budget, self._hedging))
         if culprit is not None:  # last, since what is half-changed may break once more
             self._withdraw(culprit, "the Supervisor crashed")
             self._note_end(culprit, failure, self.clock.now())

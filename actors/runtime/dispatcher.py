@@ -278,6 +278,10 @@ class ManualDispatcher:
     MAX_TURNS = 10_000_000
     """Actors run in one go before we take it for a loop of messages that never ends."""
 
+    SETTLE_TURNS = 8
+    """Turns of the caller's event loop before a task that waits moves the clock: the end of one task
+    takes a few to reach those who wait for it, and to cancel others."""
+
     def __init__(self, clock: ManualClock, rng: random.Random | None = None) -> None:
         self.clock: Clock = clock
         self.bound = True
@@ -344,7 +348,8 @@ class ManualDispatcher:
     def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
         self.run_now()
         while not future.done():
-            yield  # let the other tasks of the caller's loop go as far as they can
+            for _ in range(self.SETTLE_TURNS):  # first let the caller's other tasks go as far as they can
+                yield
             self.run_now()
             if not future.done():
                 self._step(None, None)

@@ -246,3 +246,23 @@ def hello():
         return CompletionRequest(model=model, messages=[{"role": "user", "content": PROMPT}], **fields)
 
     return make
+
+
+@pytest.fixture
+def sabotage(monkeypatch):
+    """`sabotage(Actor, "_handler", times, error)`: the handler raises that often, before it does anything."""
+
+    def break_it(actor, handler, times=1, error=ZeroDivisionError, when=lambda actor: True):
+        real = getattr(actor, handler)
+        left = [times]
+
+        def broken(self, *args):
+            if left[0] and when(self):
+                left[0] -= 1
+                raise error
+            return real(self, *args)
+
+        monkeypatch.setattr(actor, handler, broken)
+        return left
+
+    return break_it

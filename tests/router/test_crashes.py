@@ -30,26 +30,6 @@ def _quiet(caplog):
     caplog.set_level(logging.CRITICAL + 1, logger="turnout")
 
 
-@pytest.fixture
-def sabotage(monkeypatch):
-    """`sabotage(Actor, "_handler", times, error)`: the handler raises that often, before it does anything."""
-
-    def break_it(actor, handler, times=1, error=ZeroDivisionError, when=lambda actor: True):
-        real = getattr(actor, handler)
-        left = [times]
-
-        def broken(self, *args):
-            if left[0] and when(self):
-                left[0] -= 1
-                raise error
-            return real(self, *args)
-
-        monkeypatch.setattr(actor, handler, broken)
-        return left
-
-    return break_it
-
-
 HANDLERS = [
     (DeploymentActor, "_start_call"),
     (DeploymentActor, "_provider_finished"),
