@@ -44,9 +44,7 @@ class Batches:
             BadRequestError: no model, or no messages.
         """
         models = _names(models)
-        if not isinstance(messages, list) or not messages:
-            msg = "messages must be a list of messages, or a list of conversations"
-            raise BadRequestError(msg)
+        _must_be_messages(messages)
         several = all(isinstance(item, list) for item in messages)
         conversations: list[Any] = messages if several else [messages]
         requests = [
@@ -127,6 +125,12 @@ async def _give_up(tasks: list[asyncio.Task[Any]]) -> None:
             answer = await task
             if isinstance(answer, ModelStream):
                 answer.close()
+
+
+def _must_be_messages(messages: Any) -> None:
+    if not isinstance(messages, list) or not messages:
+        msg = "messages must be a list of messages, or a list of conversations"
+        raise BadRequestError(msg)
 
 
 def _names(models: Any) -> list[str]:
