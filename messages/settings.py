@@ -281,28 +281,34 @@ class RouterSettings(Settings):
         return {} if self.allowed_fails_policy is None else self.allowed_fails_policy.by_error()
 
     def check_groups(self, knows: Callable[[str], bool], names: Iterable[str]) -> None:
-        """Raise ConfigurationError for a setting that speaks of a group there is none of.
+        """Raise ConfigurationError for an alias or a substitute that speaks of a group there is none of.
 
         Args:
             knows: whether a name leads somewhere (a group, an alias, a wildcard's match).
             names: the groups there are, for the error.
         """
-        for path, name in self._groups_mentioned():
-            if not knows(name):
-                known = list(names)
-                hint = did_you_mean(name, known)
-                msg = f"{path}: no model group {quoted(name)}{hint} (known: {listed(known)})"
-                raise ConfigurationError(msg)
+        problem = next(_unknown(self._groups_needed(), knows, names), None)
+        if problem is not None:
+            raise ConfigurationError(problem)
 
-    def _groups_mentioned(self) -> Iterator[tuple[str, str]]:
+    def unknown_fallbacks(self, knows: Callable[[str], bool], names: Iterable[str]) -> list[str]:
+        """What to say of each fallback that speaks of a group there is none of; see `check_groups`.
+
+        That is no error: it is passed over until a deployment of that group is added.
+        """
+        return list(_unknown(self._fallbacks_mentioned(), knows, names))
+
+    def _groups_needed(self) -> Iterator[tuple[str, str]]:
         for alias, target in self.model_group_alias.items():
             yield f"model_group_alias.{alias}", target.model
+        for group, others in self.routing_strategy_args.get("substitutes", {}).items():
+            yield from (("routing_strategy_args.substitutes", name) for name in (group, *others))
+
+    def _fallbacks_mentioned(self) -> Iterator[tuple[str, str]]:
         for path in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
             table: FallbackTable = getattr(self, path)
             yield from ((path, name) for name in table.mentioned())
         yield from (("default_fallbacks", target.model) for target in self.default_fallbacks)
-        for group, others in self.routing_strategy_args.get("substitutes", {}).items():
-            yield from (("routing_strategy_args.substitutes", name) for name in (group, *others))
 
     def _check_strategy_args(self) -> None:
         """The arguments of a built-in strategy. One of the user's own was made with its arguments."""
@@ -326,3 +332,13 @@ class RouterSettings(Settings):
             if name in LATER_PARAMS and value:
                 msg = f"default_litellm_params.{name} is not built yet; leave it out"
                 raise NotImplementedError(msg)
+
+
+def _unknown(
+    mentioned: Iterable[tuple[str, str]], knows: Callable[[str], bool], names: Iterable[str]
+) -> Iterator[str]:
+    for path, name in mentioned:
+        if not knows(name):
+            known = list(names)
+            hint = did_you_mean(name, known)
+            yield f"{path}: no model group {quoted(name)}{hint} (known: {listed(known)})"

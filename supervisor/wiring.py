@@ -60,6 +60,8 @@ class Wiring:
         self.deployments = {deployment.id: deployment for deployment in deployments}
         self.directory = Directory(deployments, settings.model_group_alias)
         settings.check_groups(self.directory.__contains__, self.directory.names())
+        for problem in settings.unknown_fallbacks(self.directory.__contains__, self.directory.names()):
+            log.warning("%s; it is passed over until there is one", problem)
         make_strategy(settings.routing_strategy, settings.routing_strategy_args)  # wrong ones fail here
         self.switchboard = Switchboard()
         self.system = ActorSystem(dispatcher)

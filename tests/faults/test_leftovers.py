@@ -184,9 +184,11 @@ def test_a_router_that_is_dropped_leaves_nothing(clean, upstream, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"fallbacks": [{"gpt-4": ["nowhere"]}]},
         {"model_group_alias": {"short": "nowhere"}},
-        {"default_fallbacks": ["nowhere"]},
+        {
+            "routing_strategy_args": {"substitutes": {"gpt-4": ["nowhere"]}},
+            "routing_strategy": "cost-based-routing",
+        },
     ],
     ids=lambda wrong: next(iter(wrong)),
 )

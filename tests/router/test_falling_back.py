@@ -172,6 +172,12 @@ def test_a_request_whose_fallback_nobody_knows_is_refused_at_once(town):
     assert str(error) == "fallbacks: no model group 'gpt-5'; did you mean 'gpt-4'? (known: gpt-4)"
 
 
+def test_a_fallback_of_the_router_that_nobody_knows_is_warned_of_and_passed_over(town, caplog):
+    place = town(groups("gpt-4 b"), {"gpt-4": DOWN}, fallbacks=[{"gpt-4": ["gpt-5", "b"]}])
+    assert "fallbacks: no model group 'gpt-5'; did you mean 'gpt-4'?" in caplog.text
+    assert place.ask().route.model_group == "b"
+
+
 def test_malformed_fallbacks_of_a_request_are_a_bad_request(town):
     place = town(groups("gpt-4"))
     assert isinstance(place.error(fallbacks=[{"gpt-4": [{"messages": []}]}]), BadRequestError)

@@ -268,13 +268,6 @@ def test_no_secret_shows_in_an_error(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "path"),
     [
-        ({"fallbacks": [{"gpt-4": ["clade"]}]}, "fallbacks"),
-        ({"fallbacks": [{"clade": ["gpt-4"]}]}, "fallbacks"),
-        ({"fallbacks": ["clade"]}, "fallbacks"),
-        ({"fallbacks": [{"*": ["clade"]}]}, "fallbacks"),
-        ({"context_window_fallbacks": [{"gpt-4": [{"model": "clade"}]}]}, "context_window_fallbacks"),
-        ({"content_policy_fallbacks": [{"gpt-4": ["clade"]}]}, "content_policy_fallbacks"),
-        ({"default_fallbacks": ["clade"]}, "default_fallbacks"),
         ({"model_group_alias": {"x": "clade"}}, "model_group_alias.x"),
         (
             {"routing_strategy_args": {"substitutes": {"gpt-4": ["clade"]}}},
@@ -290,6 +283,26 @@ def test_an_unknown_group_is_an_error_with_the_nearest(settings: dict[str, Any],
     assert str(caught.value) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"fallbacks": [{"gpt-4": ["clade"]}]}, "fallbacks"),
+        ({"fallbacks": [{"clade": ["gpt-4"]}]}, "fallbacks"),
+        ({"fallbacks": ["clade"]}, "fallbacks"),
+        ({"fallbacks": [{"*": ["clade"]}]}, "fallbacks"),
+        ({"context_window_fallbacks": [{"gpt-4": [{"model": "clade"}]}]}, "context_window_fallbacks"),
+        ({"content_policy_fallbacks": [{"gpt-4": ["clade"]}]}, "content_policy_fallbacks"),
+        ({"default_fallbacks": ["clade"]}, "default_fallbacks"),
+    ],
+)
+def test_a_fallback_to_a_group_that_may_still_come_is_named_and_no_error(settings, path) -> None:
+    known = ["gpt-4", "claude"]
+    made = RouterSettings(**settings)
+    made.check_groups(known.__contains__, known)
+    expected = f"{path}: no model group 'clade'; did you mean 'claude'? (known: gpt-4, claude)"
+    assert made.unknown_fallbacks(known.__contains__, known) == [expected]
+
+
 def test_groups_that_exist_pass() -> None:
     settings = RouterSettings(
         fallbacks=["a", {"b": ["a"]}],
@@ -298,3 +311,4 @@ def test_groups_that_exist_pass() -> None:
         routing_strategy_args={"substitutes": {"a": ["b"]}},
     )
     settings.check_groups(["a", "b"].__contains__, ["a", "b"])
+    assert settings.unknown_fallbacks(["a", "b"].__contains__, ["a", "b"]) == []
