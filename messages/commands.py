@@ -25,6 +25,7 @@ from .values import Message, Value
 
 if TYPE_CHECKING:
     from .outcomes import CallOutcome, Decision, Demand, LeftOut
+    from .prices import ModelFacts
     from .requests import Request
     from .settings import Deployment
 
@@ -247,6 +248,8 @@ class AddMember(Message, frozen=True):
     deployment: Deployment
     status: DeploymentStatus
     ref: Any = None
+    facts: ModelFacts | None = None
+    """What is known of its model; None: what its configuration says."""
 
 
 class RemoveMember(Message, frozen=True):

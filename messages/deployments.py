@@ -15,6 +15,7 @@ from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
 from .policies import Count, Retries, Seconds
+from .prices import check_prices
 from .problems import configuration_error, did_you_mean, given, quoted
 from .provider_names import split_model
 from .redaction import hide_url_secrets, without_secrets
@@ -329,8 +330,10 @@ class _Entry:
 
     def _move_prices(self) -> None:
         """Prices of any other kind describe the model; no provider is told them."""
-        for name in [name for name in self.params if "_cost" in name]:
-            self.info.setdefault(name, self.params.pop(name))
+        prices = {name: self.params.pop(name) for name in tuple(self.params) if "_cost" in name}
+        check_prices(self.info, f"{self.path}.model_info")
+        check_prices(prices, self.params_path)
+        self.info = {**prices, **self.info}
 
     def _wrong(self, error: ValidationError) -> ConfigurationError:
         """The error under the path where the value stood."""

@@ -49,12 +49,30 @@ Reason = Literal[
 
 
 class Usage(Value, frozen=True):
-    """Tokens of one call. `estimated` when we counted because the provider did not say."""
+    """What one call used. `estimated` when we counted because the provider did not say.
+
+    Those between `cached_tokens` and `cached_image_tokens` are among `prompt_tokens`, the next three
+    among `completion_tokens`; None where the provider did not say, which is charged as if there were
+    none of them. `seconds` of audio, `characters` of text to be spoken and `images` made are for
+    models that are not sold by the token.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int | None = None
     estimated: bool = False
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    cached_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    cached_image_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    output_image_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    seconds: float | None = None
+    characters: int | None = None
+    images: int | None = None
 
     @property
     def total_tokens(self) -> int:

@@ -37,7 +37,7 @@ from ..journal.sourced import SourcedActor
 from ..providers.ports import ProviderCall
 from ..runtime.actor import where_it_broke
 from .cooldown import Failure
-from .pricing import price_of
+from .price_data import PriceBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ class DeploymentActor(SourcedActor):
         self._caller = ports.caller
         self._switchboard = ports.switchboard
         self._default_stream_timeout = ports.stream_timeout
-        self._price = price_of(deployment)
+        self._prices = PriceBook(deployment, self.clock.now())
         self._running: dict[str, _Running] = {}
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class DeploymentActor(SourcedActor):
 
     def _join(self, group: str) -> None:
         status = self._status(self.clock.now(), window=True)
-        self._tell(group, AddMember(self.deployment, status, self.actor_ref))
+        self._tell(group, AddMember(self.deployment, status, self.actor_ref, self._prices.facts))
 
     def _announce(self, message: Announce) -> None:
         """Rejoin a group that was restarted."""
@@ -262,7 +262,7 @@ class DeploymentActor(SourcedActor):
         if running.timer is not None:
             running.timer.cancel()
         usage = outcome.usage or self._estimate(running, outcome)
-        cost = None if usage.estimated else self._price(usage)
+        cost = None if usage.estimated else self._prices.price(call.wildcard, now)(usage, now)
         seconds = now - running.opened_call.started_at
         self._record_end(running, outcome, usage, cost, reason, now)
         if outcome.limits is not None:

@@ -261,7 +261,7 @@ class ModelGroup(LoopActor):
 
     def _add_member(self, message: AddMember) -> None:
         now = self.clock.now()
-        self._roster.add(message.deployment, message.status, message.ref, now)
+        self._roster.add(message.deployment, message.status, message.ref, now, message.facts)
         if self._room:
             self._serve(now)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...messages.outcomes import Decision, LeftOut
 from ...messages.values import replace
+from ..deployment.pricing import stated_facts
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...messages.commands import Assign, DeploymentStatus
     from ...messages.outcomes import Demand
+    from ...messages.prices import ModelFacts
     from ...messages.settings import Deployment
     from .strategies.base import Strategy
 
@@ -121,7 +123,14 @@ class Roster:
 
     # -- who is there
 
-    def add(self, deployment: Deployment, status: DeploymentStatus, ref: Any, now: float) -> None:
+    def add(
+        self,
+        deployment: Deployment,
+        status: DeploymentStatus,
+        ref: Any,
+        now: float,
+        facts: ModelFacts | None = None,
+    ) -> None:
         """A deployment joins, or joins again. A new `ref` is a new life: nothing is on its way to it."""
         former = self._by_id.get(deployment.id)
         mirror = Mirror(ref, status.seen)
@@ -129,7 +138,7 @@ class Roster:
             self.remove(deployment.id)
             if former.mirror.ref is ref:
                 mirror = former.mirror
-        candidate = Candidate(deployment, status, mirror=mirror)
+        candidate = Candidate(deployment, status, mirror=mirror, facts=facts or stated_facts(deployment))
         self._by_id[deployment.id] = candidate
         self._with_tpm += deployment.tpm is not None
         self._guests += deployment.model_name != self.group

@@ -13,7 +13,7 @@ from ...messages.errors import BadRequestError, RequestError, Timeout
 from ...messages.outcomes import CallOutcome, Usage
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .failures import class_named, error_named, foreign_error, unexpected
-from .openai import usage_of
+from .usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,18 +9,18 @@ import msgspec
 from pydantic import ValidationError
 
 from ...messages.errors import ConfigurationError
-from ...messages.outcomes import Usage
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .endpoints import OPENAI_FORMAT
 from .failures import prompt_texts, refusal, unusable
 from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params
+from .usage import usage_of
 from .wire import Decoded, Post, head_of
 
 if TYPE_CHECKING:
     from ...messages.commands import Call
     from ...messages.deployment import Deployment
     from ...messages.errors import RequestError
-    from ...messages.responses import ResponseUsage
+    from ...messages.outcomes import Usage
     from .sse import SseEvent
 
 __all__ = ["OpenAICodec", "OpenAIStream", "base_url"]
@@ -233,20 +233,6 @@ class OpenAIStream:
         if value is None:
             return unusable(self._deployment, "a stream with a chunk that is not JSON")
         return unusable(self._deployment, "a stream with a chunk that has no usable choices")
-
-
-def usage_of(usage: ResponseUsage) -> Usage:
-    """The provider's count; what it took from its cache is an extra field."""
-    extra = usage.__pydantic_extra__
-    details = extra.get("prompt_tokens_details") if extra else None
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    return Usage(
-        max(0, prompt or 0),
-        max(0, completion or 0),
-        cached if type(cached) is int and cached >= 0 else None,
-        estimated=prompt is None or completion is None,
-    )
 
 
 def key_bytes(deployment: Deployment, key: str) -> bytes:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import define, field
 
+from ...deployment.pricing import stated_facts
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
     from ....messages.commands import DeploymentStatus
     from ....messages.outcomes import Demand
+    from ....messages.prices import ModelFacts
     from ....messages.requests import Request
     from ....messages.settings import Deployment
 
@@ -46,9 +49,15 @@ class Candidate:
     id: str = field(init=False)
     mirror: Any = field(default=None, repr=False)
     """Room for what the roster notes of it."""
+    facts: ModelFacts = field(repr=False)
+    """Prices and context window of its model."""
 
     def __attrs_post_init__(self) -> None:
         self.id = self.deployment.id
+
+    @facts.default
+    def _stated(self) -> ModelFacts:
+        return stated_facts(self.deployment)
 
 
 class Query(NamedTuple):

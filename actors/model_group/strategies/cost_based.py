@@ -96,13 +96,15 @@ def _tokens(query: Query) -> tuple[int, int | None]:
 
 def _prices(candidate: Candidate) -> Prices | None:
     """Both prices in US dollars a token; None when one is unknown. Embeddings have no output."""
-    deployment = candidate.deployment
-    output = deployment.output_cost_per_token
-    if output is None and deployment.mode == "embedding":
-        output = 0.0
-    if deployment.input_cost_per_token is None or output is None:
+    prices = candidate.facts.prices
+    if prices is None:
         return None
-    return deployment.input_cost_per_token, output
+    output = prices.output_token
+    if output is None and candidate.deployment.mode == "embedding":
+        output = 0.0
+    if prices.input_token is None or output is None:
+        return None
+    return prices.input_token, output
 
 
 def _of_one_cost(tier: Tier, tiers: Iterator[Tier]) -> tuple[list[Tier], Tier | None]:
