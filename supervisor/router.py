@@ -17,6 +17,7 @@ from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedE
 from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
 from .batches import Batches
+from .costs import Costs
 from .edge import check_request
 from .endpoints import Endpoints
 from .lifecycle import Lifecycle
@@ -36,7 +37,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints, Batches):
+class Router(Endpoints, Batches, Costs):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives

@@ -7,6 +7,7 @@ worked out when it is compiled: every count gets one factor, and a call costs th
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ...messages.prices import ModelFacts, Prices, priced_from
@@ -126,16 +127,23 @@ def _compile(prices: Prices) -> Price:
     if per_input is None:
         return _unknown
     fee = prices.request or 0.0
-    others = tuple((name, factor) for name, factor in (*factors.items(), *units) if factor)
+    others = {name: factor for name, factor in (*factors.items(), *units) if factor}
     if per_output is None:
-        return _without_output(per_input, fee, others)
+        return _without_output(_sum({"prompt_tokens": per_input, **others}, fee))
     if not others and not fee:
         return lambda usage, _at: usage.prompt_tokens * per_input + usage.completion_tokens * per_output
+    return _sum({"prompt_tokens": per_input, "completion_tokens": per_output, **others}, fee)
+
+
+def _sum(factors: dict[str, float], fee: float) -> Price:
+    """The fee, and every count times its factor."""
+    # asked for twice, so that there are always several and the getter gives a tuple
+    counts_of = attrgetter(*factors, "prompt_tokens")
+    each = tuple(factors.values())
 
     def price(usage: Usage, _at: float) -> float:
-        dollars = fee + usage.prompt_tokens * per_input + usage.completion_tokens * per_output
-        for name, factor in others:
-            count = getattr(usage, name)
+        dollars = fee
+        for count, factor in zip(counts_of(usage), each, strict=False):
             if count:
                 dollars += count * factor
         return max(0.0, dollars)
@@ -143,18 +151,9 @@ def _compile(prices: Prices) -> Price:
     return price
 
 
-def _without_output(per_input: float, fee: float, others: tuple[tuple[str, float], ...]) -> Price:
+def _without_output(total: Price) -> Price:
     """Of an embedding, say: no price for output, and so none for a call that had some."""
-
-    def price(usage: Usage, _at: float) -> float | None:
-        if usage.completion_tokens:
-            return None
-        dollars = fee + usage.prompt_tokens * per_input
-        for name, factor in others:
-            dollars += (getattr(usage, name) or 0) * factor
-        return max(0.0, dollars)
-
-    return price
+    return lambda usage, at: None if usage.completion_tokens else total(usage, at)
 
 
 def _by_units(units: list[tuple[str, float]], fee: float) -> Price:
