@@ -9,7 +9,7 @@ from ..actors.deployment.pricing import prices_at
 from ..messages.prices import PRICE_NAMES
 
 if TYPE_CHECKING:
-    from ..actors.runtime.dispatcher import Dispatcher
+    from ..actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
     from ..messages.deployment import Deployment
     from ..messages.prices import Prices
     from .wiring import Wiring
@@ -22,7 +22,7 @@ class Costs:
 
     if TYPE_CHECKING:
         _wiring: Wiring
-        _dispatcher: Dispatcher
+        _dispatcher: EventLoopDispatcher | ManualDispatcher
 
     def get_model_cost_map(self) -> dict[str, Any]:
         """Prices and context window of every deployment, by its id; plain JSON-able data.
