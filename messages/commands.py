@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .prices import ModelFacts
     from .requests import Request
     from .settings import Deployment
+    from .wishes import Wishes
 
 __all__ = [
     "UNLIMITED",
@@ -218,6 +219,8 @@ class Assign(Message, frozen=True):
     """Deployments that refused this very call, in this assignment."""
     group: str = ""
     """Who was asked, and must be told of a refusal: a deployment may stand in for other groups."""
+    wishes: Wishes | None = None
+    """What the request asks of a deployment, if it asks for anything."""
 
 
 class Withdraw(Message, frozen=True):

@@ -68,7 +68,7 @@ STRATEGIES = (
 MAX_PRIORITY = 255
 
 _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
-_ALIASES = {"enable_pre_call_check": "enable_pre_call_checks"}
+_ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
 
 _LATER = (
     "redis_url",
@@ -79,7 +79,6 @@ _LATER = (
     "cache_kwargs",
     "caching_groups",
     "enable_pre_call_checks",
-    "enable_tag_filtering",
     "provider_budget_config",
     "alerting_config",
     "model_group_retry_policy",
@@ -240,6 +239,7 @@ class RouterSettings(Settings):
     caching_groups: tuple[tuple[str, ...], ...] = ()
     enable_pre_call_checks: bool = False
     enable_tag_filtering: bool = False
+    tag_filtering_match_any: bool = True
     provider_budget_config: dict[str, Any] = {}
     alerting_config: AlertingConfig | None = None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..messages.errors import RequestError
     from ..messages.outcomes import Demand
     from ..messages.requests import Request
+    from ..messages.wishes import Wishes
     from .directory import Target
     from .fallbacks import FallbackRules
     from .plan import Failed
@@ -78,6 +79,7 @@ class OpenRequest:
     hedge: Hedge | None = None
     version: int = 0
     plain: Request | None = None
+    wishes: Wishes | None = None
 
     @property
     def in_the_group(self) -> bool:
@@ -105,6 +107,7 @@ class OpenRequest:
         if request is not self.request:
             self.request = request
             self.demand = request.demand()
+            self.wishes = request.wishes()
 
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
@@ -148,6 +151,7 @@ class OpenRequest:
             target.only,
             self.request.routing_strategy,
             group=state.group,
+            wishes=self.wishes,
         )
 
     def release(self) -> None:

@@ -158,6 +158,7 @@ class Supervisor(HedgeDesk):
             NO_FALLBACKS if request.disable_fallbacks else message.fallbacks or rules.fallbacks,
             0 if priority is None else priority,
             rules.wait_when_exhausted or priority is not None,
+            wishes=request.wishes(),
         )
         seconds = request.timeout or rules.timeout or MAX_CALL_SECONDS
         request_id = message.request_id

@@ -35,6 +35,7 @@ from ..runtime.actor import LoopActor, where_it_broke
 from .left_out import MIN_WAIT_SECONDS
 from .roster import NonePicked, Picked, Roster
 from .strategies import make_strategy
+from .suitable import rules_of
 from .waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
-    from .strategies.base import Candidate
+    from .strategies.base import Candidate, Strategy
     from .waiting_room import Waiting
 
 __all__ = ["LOOK_AHEAD", "ModelGroup"]
@@ -70,8 +71,7 @@ class ModelGroup(LoopActor):
         self.name = name
         self._switchboard = switchboard
         self._rng = rng
-        strategy = make_strategy(settings.routing_strategy, settings.routing_strategy_args)
-        self._roster = Roster(name, strategy, make_strategy)
+        self._roster = Roster(name, *_strategies(settings), rules_of(settings))
         self._room = WaitingRoom(settings.max_queue)
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -266,9 +266,10 @@ class ModelGroup(LoopActor):
             self._serve(now)
 
     def _remove_member(self, message: RemoveMember) -> None:
-        self._roster.remove(message.deployment_id)
+        now = self.clock.now()
+        self._roster.remove(message.deployment_id, now)
         if self._room:
-            self._serve(self.clock.now())
+            self._serve(now)
 
     # -- telling
 
@@ -309,6 +310,13 @@ class ModelGroup(LoopActor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _strategies(settings: RouterSettings) -> tuple[Strategy, Callable[[str], Strategy]]:
+    """The group's own strategy, and how to make one by its name: another of the group's own, or any."""
+    spec, args = settings.routing_strategy, settings.routing_strategy_args
+    own = make_strategy(spec, args)
+    return own, lambda name: make_strategy(spec, args) if name == own.name else make_strategy(name)
 
 
 def _line(candidate: Candidate, left_out: LeftOut | None, now: float) -> str:

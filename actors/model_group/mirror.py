@@ -15,6 +15,7 @@ from .left_out import MIN_WAIT_SECONDS
 if TYPE_CHECKING:
     from ...messages.commands import DeploymentStatus
     from .strategies.base import Candidate
+    from .view import View
 
 __all__ = ["Mirror", "believe", "count_start", "presume_released"]
 
@@ -29,6 +30,7 @@ class Mirror:
         under_way: the tokens of those it has not handled yet, oldest first.
         tokens_until: until when `status.tokens_left` can be believed.
         probing: it came out of a cooldown by the clock, and gets a single call to prove itself.
+        views: the parts of the group it belongs to.
     """
 
     ref: Any
@@ -37,6 +39,7 @@ class Mirror:
     tokens_under_way: int = 0
     tokens_until: float | None = None
     probing: bool = False
+    views: tuple[View, ...] = ()
 
     def heard(self, seen: int) -> None:
         """It has handled `seen` calls by now."""

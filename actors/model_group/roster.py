@@ -5,7 +5,8 @@ what it has sent since. It may err only towards asking: a deployment that is ask
 and its refusal corrects the mirror.
 
 Eligible candidates are in the strategy's index, the others in the left-out table. Each message
-moves one candidate; a pick walks the index and looks at nobody else.
+moves one candidate; a pick walks the index and looks at nobody else. What a request asks for (tags)
+leads it to a view of the group with an index of its own.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen
 from .strategies.base import Candidate, Pick, Query
+from .strategies.tiers import Tiers, order_of
+from .suitable import Rules
+from .view import summed
+from .views import Views
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ...messages.commands import Assign, DeploymentStatus
     from ...messages.outcomes import Demand
     from ...messages.prices import ModelFacts
     from ...messages.settings import Deployment
     from .strategies.base import Strategy
+    from .view import Summary, View
 
-__all__ = ["MAX_OTHER_STRATEGIES", "NonePicked", "Picked", "Roster"]
-
-MAX_OTHER_STRATEGIES = 8
-"""Strategies that single requests named whose indexes are kept; the oldest makes room for a ninth."""
+__all__ = ["NonePicked", "Picked", "Roster"]
 
 _ONLY = "by-id"
 """What decided when the caller named the deployment."""
+
+NO_RULES = Rules()
 
 
 class Picked(NamedTuple):
@@ -78,18 +83,18 @@ class Roster:
     Args:
         group: the group's name, for the decision record.
         strategy: chooses where the request names no other.
-        make: builds a strategy that a request named; it may raise ConfigurationError.
+        make: builds the strategy of that name, this or another; it may raise ConfigurationError.
+        rules: who suits which request.
     """
 
-    def __init__(self, group: str, strategy: Strategy, make: Callable[[str], Strategy]) -> None:
+    def __init__(
+        self, group: str, strategy: Strategy, make: Callable[[str], Strategy], rules: Rules = NO_RULES
+    ) -> None:
         self.group = group
-        self._default = strategy
-        self._make = make
-        self._others: dict[str, Strategy] = {}
-        self._strategies: tuple[Strategy, ...] = (strategy,)
         self._by_id: dict[str, Candidate] = {}
         self._table = LeftOutTable()
         self._out = self._table.by_id
+        self._views = Views(self._by_id, self._table, strategy, make, rules)
         self._with_tpm = 0
         self._guests = 0
 
@@ -107,7 +112,7 @@ class Roster:
 
     @property
     def eligible(self) -> int:
-        """How many are in the index."""
+        """How many may be picked, by some request."""
         return len(self._by_id) - len(self._out)
 
     def is_eligible(self, deployment_id: str) -> bool:
@@ -135,7 +140,7 @@ class Roster:
         former = self._by_id.get(deployment.id)
         mirror = Mirror(ref, status.seen)
         if former is not None:
-            self.remove(deployment.id)
+            self.remove(deployment.id, now)
             if former.mirror.ref is ref:
                 mirror = former.mirror
         candidate = Candidate(deployment, status, mirror=mirror, facts=facts or stated_facts(deployment))
@@ -143,20 +148,19 @@ class Roster:
         self._with_tpm += deployment.tpm is not None
         self._guests += deployment.model_name != self.group
         item = believe(candidate, status, now)
-        if item is None:
-            self._admit(candidate, now)
-        else:
+        if item is not None:
             self._table.put(item)
+        self._views.join(candidate, now)
 
-    def remove(self, deployment_id: str) -> None:
+    def remove(self, deployment_id: str, now: float) -> None:
         """A deployment leaves. An unknown one is no error."""
         candidate = self._by_id.pop(deployment_id, None)
         if candidate is None:
             return
         self._with_tpm -= candidate.deployment.tpm is not None
         self._guests -= candidate.deployment.model_name != self.group
-        if self._table.drop(deployment_id) is None:
-            self._expel(candidate)
+        was_out = self._table.drop(deployment_id) is not None
+        self._views.leave(candidate, now, was_out=was_out)
 
     # -- what is heard of them
 
@@ -168,35 +172,34 @@ class Roster:
         item = believe(candidate, status, now)
         was_out = candidate.id in self._out
         if item is not None:
-            self._table.put(item)
+            self._views.leave_out(candidate, item)
             if not was_out:
-                self._expel(candidate)
+                self._views.expel(candidate)
         elif was_out:
-            self._table.drop(candidate.id)
-            self._admit(candidate, now)
+            self._views.take_back(candidate, now)
         else:
-            for strategy in self._strategies:
-                strategy.update(candidate, now)
+            for view in candidate.mirror.views:
+                for strategy in view.strategies:
+                    strategy.update(candidate, now)
 
     def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
         """A call was sent to the candidate: it counts before the deployment has heard of it."""
         tokens = demand.reservation(candidate.status.mean_output, candidate.deployment.tpm)
         item = count_start(candidate, tokens)
-        strategies = self._strategies
-        for strategy in strategies:
-            strategy.started(candidate, tokens, now)
-        if item is None:
-            for strategy in strategies:
-                strategy.update(candidate, now)
-        else:
-            self._table.put(item)
-            self._expel(candidate)
+        for view in candidate.mirror.views:
+            for strategy in view.strategies:
+                strategy.started(candidate, tokens, now)
+                if item is None:
+                    strategy.update(candidate, now)
+        if item is not None:
+            self._views.leave_out(candidate, item)
+            self._views.expel(candidate)
 
     def unreachable(self, candidate: Candidate) -> None:
         """Its actor is dead; it is left out until it joins again."""
         if candidate.id not in self._table:
-            self._expel(candidate)
-        self._table.put(LeftOut(candidate.id, "unhealthy"))
+            self._views.expel(candidate)
+        self._views.leave_out(candidate, LeftOut(candidate.id, "unhealthy"))
 
     def release_due(self, now: float) -> None:
         """Take back, as presumed available, those whose time has come; they may say no."""
@@ -204,17 +207,9 @@ class Roster:
             candidate = self._by_id[item.deployment_id]
             still_out = presume_released(candidate, item)
             if still_out is not None:
-                self._table.put(still_out)
+                self._views.leave_out(candidate, still_out)
             else:
-                self._admit(candidate, now)
-
-    def _admit(self, candidate: Candidate, now: float) -> None:
-        for strategy in self._strategies:
-            strategy.add(candidate, now)
-
-    def _expel(self, candidate: Candidate) -> None:
-        for strategy in self._strategies:
-            strategy.remove(candidate)
+                self._views.take_back(candidate, now)
 
     # -- choosing
 
@@ -228,20 +223,24 @@ class Roster:
             self.release_due(now)
         if assign.only is not None:
             return self._pick_only(assign, assign.only, now)
-        strategy = self._default if assign.strategy is None else self._strategy(assign.strategy, now)
+        views = self._views
+        wishes = assign.wishes
+        view = views.base if wishes is None else views.of(wishes, now)
+        named = assign.strategy
+        strategy = view.default if named is None else views.strategy(view, named, now)
         call = assign.call
         if not self._needs_screen(assign):
-            if len(self._by_id) > len(self._out):
+            if len(view.members) > len(view.table.by_id):
                 pick = strategy.pick(Query(call.request, call.demand, now, _everyone), rng)
                 if pick is not None:
-                    return Picked(pick.candidate, self._decision(strategy.name, pick))
-            return self.nobody()
+                    return Picked(pick.candidate, self._decision(view, strategy, pick))
+            return self._nobody_in(view)
         screen = Screen(assign, now, self.group, sizes_matter=self._with_tpm > 0)
-        pick = self._walk(strategy, screen, assign, now, rng)
+        pick = self._walk(view, strategy, screen, assign, now, rng)
         if pick is None:
-            return self._nobody_for(assign, screen)
-        screen.note_barred(self.is_eligible)
-        return Picked(pick.candidate, self._screened_decision(strategy.name, pick, screen))
+            return self._nobody_for(view, assign, screen)
+        screen.note_barred(_not_behind(view, pick.candidate) if views.tiered else view.is_eligible)
+        return Picked(pick.candidate, self._screened_decision(view, strategy, pick, screen))
 
     def _needs_screen(self, assign: Assign) -> bool:
         return bool(
@@ -254,24 +253,26 @@ class Roster:
         )
 
     def _walk(
-        self, strategy: Strategy, screen: Screen, assign: Assign, now: float, rng: random.Random
+        self, view: View, strategy: Strategy, screen: Screen, assign: Assign, now: float, rng: random.Random
     ) -> Pick | None:
         request = assign.call.request
         pick = None
-        if self.eligible:
+        if view.eligible:
             query = Query(request, assign.call.demand, now, screen.admits)
             pick = strategy.pick(query, rng)
             if pick is None and assign.repeat and assign.exclude:
                 screen.allow_excluded()
                 pick = strategy.pick(query, rng)
         if pick is None and request.max_parallel_requests is not None:
-            pick = self._full_for_others(screen)
+            pick = self._full_for_others(view, screen)
         return pick
 
-    def _full_for_others(self, screen: Screen) -> Pick | None:
+    def _full_for_others(self, view: View, screen: Screen) -> Pick | None:
         """A request that brings a limit of its own may fit where the deployment's own is reached."""
-        full = (item.deployment_id for item in self._table if item.reason == "parallel")
-        candidates = (self._by_id[name] for name in full)
+        full = (item.deployment_id for item in view.table if item.reason == "parallel")
+        candidates: Iterable[Candidate] = (view.members[name] for name in full)
+        if self._views.tiered:
+            candidates = sorted(candidates, key=lambda candidate: order_of(candidate.deployment))
         return next((Pick(candidate) for candidate in candidates if screen.fits(candidate)), None)
 
     def _pick_only(self, assign: Assign, deployment_id: str, now: float) -> Picked | NonePicked:
@@ -301,77 +302,77 @@ class Roster:
             screen.unfit > 0,
         )
 
-    def _strategy(self, name: str, now: float) -> Strategy:
-        if name == self._default.name:
-            return self._default
-        strategy = self._others.get(name)
-        if strategy is None:
-            strategy = self._make(name)
-            if len(self._others) >= MAX_OTHER_STRATEGIES:
-                del self._others[next(iter(self._others))]
-            self._others[name] = strategy
-            self._strategies = (self._default, *self._others.values())
-            for candidate in self._by_id.values():
-                if candidate.id not in self._table:
-                    strategy.add(candidate, now)
-        return strategy
-
     # -- explaining
 
-    def _decision(self, strategy: str, pick: Pick) -> Decision:
-        eligible = len(self._by_id) - len(self._out)
+    def _decision(self, view: View, strategy: Strategy, pick: Pick) -> Decision:
         candidate, score, draw, considered = pick
-        named, more = self._table.summary() if self._out else _NOBODY
-        return Decision(self.group, strategy, candidate.id, eligible, score, draw, considered, named, more)
+        eligible = len(view.members) - len(view.table.by_id)
+        named, more = view.summary()
+        if type(strategy) is Tiers:
+            aside, count = strategy.aside(candidate)
+            eligible -= count
+            named, more = summed((named, more), aside, {"order": count})
+        name = strategy.name
+        return Decision(self.group, name, candidate.id, eligible, score, draw, considered, named, more)
 
-    def _screened_decision(self, strategy: str, pick: Pick, screen: Screen) -> Decision:
-        decision = self._decision(strategy, pick)
+    def _screened_decision(self, view: View, strategy: Strategy, pick: Pick, screen: Screen) -> Decision:
+        decision = self._decision(view, strategy, pick)
         if not screen.named:
             return decision
-        left_out, more = self._with_screened(screen)
+        left_out, more = self._with_screened(view, screen)
+        if type(strategy) is Tiers:
+            aside, count = strategy.aside(pick.candidate)
+            left_out, more = summed((left_out, more), aside, {"order": count})
         ruled_out = len(screen.named) + sum(screen.more.values())
         return replace(
             decision, eligible=decision.eligible - ruled_out, left_out=left_out, left_out_by_reason=more
         )
 
-    def _with_screened(self, screen: Screen) -> tuple[tuple[LeftOut, ...], dict[str, int]]:
-        left_out, more = self._table.summary_after(tuple(screen.named))
-        if screen.more:
-            reasons = {*more, *screen.more}
-            more = {reason: more.get(reason, 0) + screen.more.get(reason, 0) for reason in sorted(reasons)}
-        return left_out, more
+    def _with_screened(self, view: View, screen: Screen) -> Summary:
+        named = tuple(screen.named)
+        summary = view.with_misfits(view.table.summary_after(named))
+        return summed(summary, (), screen.more) if screen.more else summary
 
     def nobody(self) -> NonePicked:
         """Why nobody can be picked, whatever the request."""
-        table = self._table
-        named, more = table.summary()
-        unknown = table.unknown > 0 or not self._by_id
-        return NonePicked(named, more, earliest=table.next_release(), unknown=unknown)
+        named, more = self._table.summary()
+        unknown = self._table.unknown > 0 or not self._by_id
+        return NonePicked(named, more, earliest=self._table.next_release(), unknown=unknown)
 
-    def _nobody_for(self, assign: Assign, screen: Screen) -> NonePicked:
-        table = self._table
-        screen.note_barred(self.is_eligible)
+    def _nobody_in(self, view: View) -> NonePicked:
+        table = view.table
+        named, more = view.summary()
+        unknown = table.unknown > 0 or not self._by_id
+        hopeless = bool(self._by_id) and not view.members
+        return NonePicked(named, more, earliest=table.next_release(), unknown=unknown, hopeless=hopeless)
+
+    def _nobody_for(self, view: View, assign: Assign, screen: Screen) -> NonePicked:
+        table = view.table
+        screen.note_barred(view.is_eligible)
         never_out = [item for name in assign.never if (item := table.get(name)) is not None]
         releases = (table.next_release(assign.never), screen.earliest)
-        named, more = self._with_screened(screen)
+        named, more = self._with_screened(view, screen)
         return NonePicked(
             named,
             more,
-            not assign.repeat and self._repeatable(assign, screen),
+            not assign.repeat and self._repeatable(view, assign, screen),
             min((at for at in releases if at is not None), default=None),
             screen.unknown or not self._by_id or table.unknown > sum(i.until is None for i in never_out),
-            bool(self._by_id) and screen.unfit + len(never_out) == len(self._by_id),
+            bool(self._by_id) and screen.unfit + len(never_out) == len(view.members),
         )
 
-    def _repeatable(self, assign: Assign, screen: Screen) -> bool:
+    def _repeatable(self, view: View, assign: Assign, screen: Screen) -> bool:
         return any(
-            self.is_eligible(name) and screen.only_failed(self._by_id[name])
+            view.is_eligible(name) and screen.only_failed(self._by_id[name])
             for name in assign.exclude - assign.never
         )
 
 
-_NOBODY: tuple[tuple[LeftOut, ...], dict[str, int]] = ((), {})
-
-
 def _everyone(_candidate: Candidate) -> bool:
     return True
+
+
+def _not_behind(view: View, picked: Candidate) -> Callable[[str], bool]:
+    """Whether a deployment could have been picked as well as this one: it is in no later tier."""
+    order = order_of(picked.deployment)
+    return lambda name: view.is_eligible(name) and order_of(view.members[name].deployment) <= order

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from turnout.actors.model_group.left_out import MIN_WAIT_SECONDS
-from turnout.actors.model_group.roster import MAX_OTHER_STRATEGIES, NonePicked, Picked, Roster
+from turnout.actors.model_group.roster import NonePicked, Picked, Roster
+from turnout.actors.model_group.views import MAX_OTHER_STRATEGIES
 from turnout.messages.commands import UNLIMITED
 from turnout.messages.errors import ConfigurationError
 from turnout.messages.outcomes import MAX_LEFT_OUT, Demand, LeftOut
@@ -150,7 +151,7 @@ def test_the_earliest_release_is_the_first_of_all(roster, make):
     picked = none(roster, make.assign())
     assert picked.earliest == NOW + 3
     assert picked.can_end_before(NOW + 1), "nobody knows when c is free"
-    roster.remove("c")
+    roster.remove("c", NOW)
     assert not none(roster, make.assign()).can_end_before(NOW + 3)
     assert none(roster, make.assign()).can_end_before(NOW + 3.1)
 
@@ -250,7 +251,7 @@ def test_one_that_refused_this_call_is_passed_over_for_its_own_reason(roster, ma
     assign = make.assign(left_out=(reason,))
     picked = roster.pick(assign, NOW, RNG)
     assert (picked.candidate.id, picked.decision.left_out) == ("b", (reason,))
-    roster.remove("b")
+    roster.remove("b", NOW)
     assert none(roster, assign).earliest == NOW + 5
 
 
@@ -317,7 +318,7 @@ def test_a_pick_looks_at_nobody_who_is_left_out(make):
     second = roster.pick(make.assign(exclude=["x"]), NOW, RNG).decision
     assert strategy.asked == 2
     assert first.left_out is second.left_out, "summed up once"
-    roster.remove("ok")
+    roster.remove("ok", NOW)
     assert none(roster, make.assign()).earliest == NOW + 5
     assert strategy.asked == 2
 
@@ -327,7 +328,7 @@ def test_a_record_does_not_change_when_the_group_does(roster, make):
     for number in range(MAX_LEFT_OUT + 1):
         fill(roster, make, f"d{number}", capacity=0, blocked=cooling(f"d{number}", NOW + 5))
     decision = roster.pick(make.assign(), NOW, RNG).decision
-    roster.remove("d0")
+    roster.remove("d0", NOW)
     assert (len(decision.left_out), decision.left_out_by_reason) == (MAX_LEFT_OUT, {"cooling_down": 1})
     later = roster.pick(make.assign(), NOW, RNG).decision
     assert (later.left_out[0].deployment_id, later.left_out_by_reason) == ("d1", {})
@@ -369,7 +370,7 @@ def test_only_so_many_strategies_are_kept(roster, make):
     fill(roster, make, "a")
     for number in range(MAX_OTHER_STRATEGIES + 5):
         take(roster, make.assign(strategy=f"s{number}"))
-    assert len(roster._strategies) == 1 + MAX_OTHER_STRATEGIES
+    assert len(roster._views.base.strategies) == 1 + MAX_OTHER_STRATEGIES
 
 
 def test_a_strategy_nobody_knows_leaves_the_roster_as_it_was(make):
@@ -411,7 +412,7 @@ def test_an_unreachable_one_is_out_until_it_joins_again(roster, make):
 
 def test_news_of_a_stranger_is_no_error(roster, make):
     roster.apply(make.status("gone"), NOW)
-    roster.remove("gone")
+    roster.remove("gone", NOW)
     picked = none(roster, make.assign())
     assert (picked.left_out, picked.hopeless, picked.can_end_before(NOW + 1)) == ((), False, True)
 

@@ -99,7 +99,7 @@ def test_the_eligible_are_those_that_a_scan_would_find(make, script, rpm):
             roster.add(make.deployment(name, rpm=rpm), status, object(), now)
             model.heard(name, status, now, rpm=rpm, new=True)
         elif what == "leave":
-            roster.remove(name)
+            roster.remove(name, now)
             model.known.pop(name, None)
         elif what == "says" and name in model.known:
             known = model.known[name]
@@ -124,7 +124,9 @@ def test_the_eligible_are_those_that_a_scan_would_find(make, script, rpm):
             now += number
         roster.release_due(now)
         eligible = model.eligible(now)
-        assert {n for n in NAMES if roster.is_eligible(n)} == eligible == set(roster._default.index)
+        assert (
+            {n for n in NAMES if roster.is_eligible(n)} == eligible == set(roster._views.base.default.index)
+        )
         assert roster.eligible == len(eligible)
         assert roster.next_release() == model.next_release()
         said = {reason: count for reason, count in model.by_reason().items() if reason}
