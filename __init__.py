@@ -74,6 +74,22 @@ __all__ = [
     "UnprocessableEntityError",
     "Usage",
     "__version__",
+    "callbacks",
+    "failure_callback",
+    "set_verbose",
+    "success_callback",
 ]
 
 __version__ = "0.1.0"
+
+callbacks: list[object] = []
+"""Callbacks of every router of this process; see `Router(callbacks=...)` for those of one."""
+
+success_callback: list[object] = []
+"""Those that hear of successes only."""
+
+failure_callback: list[object] = []
+"""Those that hear of failures only."""
+
+set_verbose = False
+"""Whether routers made from now on log what they do, as with `Router(set_verbose=True)`."""

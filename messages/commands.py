@@ -76,6 +76,7 @@ class Dispatch(Message, frozen=True):
     """Route this request; settle `reply` exactly once with a response, a stream or an error.
 
     `fallbacks` are those the request brought along, already parsed; None leaves it to the router's.
+    `blocking`: its caller waits for it in a thread, and does not await it.
     """
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"reply", "fallbacks"})
@@ -84,6 +85,7 @@ class Dispatch(Message, frozen=True):
     request: Request
     reply: Any = None
     fallbacks: Any = None
+    blocking: bool = False
 
 
 class Cancel(Message, frozen=True):
@@ -184,6 +186,7 @@ class Call(Message, frozen=True):
         deadline: router time by which the whole request must be answered.
         wildcard: what a wildcard group's ``*`` matched; replaces ``*`` in the provider's model.
         channel: where a stream's chunks go; None when not streamed.
+        blocking: whether its caller waits in a thread; decides which of a callback's methods is told.
     """
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"channel"})
@@ -197,6 +200,7 @@ class Call(Message, frozen=True):
     stream: bool = False
     wildcard: str | None = None
     channel: Any = None
+    blocking: bool = False
 
 
 class Assign(Message, frozen=True):

@@ -148,6 +148,27 @@ def _default_targets(raw: Any, info: ValidationInfo) -> tuple[FallbackTarget, ..
     return parse_targets(raw, info.field_name or "")
 
 
+def _callbacks(raw: Any) -> tuple[Any, ...]:
+    if not isinstance(raw, (list, tuple)):
+        msg = "must be a list of functions and CustomLogger objects"
+        raise ValueError(msg)
+    for position, callback in enumerate(raw):
+        if isinstance(callback, type) or not (callable(callback) or _is_logger(callback)):
+            what = "must be a function or an object with a method of CustomLogger's"
+            msg = f"[{position}] = {given(callback)}: {what}"
+            raise ValueError(msg)
+    return tuple(raw)
+
+
+def _is_logger(value: Any) -> bool:
+    return any(name.startswith(("log_", "async_log_")) for name in dir(value))
+
+
+_Callbacks = Annotated[
+    tuple[Any, ...],
+    BeforeValidator(_callbacks),
+    PlainSerializer(lambda callbacks: [f"<{type(callback).__name__}>" for callback in callbacks]),
+]
 _Params = Annotated[dict[str, Any], PlainSerializer(public)]
 _GroupAliases = Annotated[
     dict[str, GroupAlias],
@@ -242,6 +263,7 @@ class RouterSettings(Settings):
     tag_filtering_match_any: bool = True
     provider_budget_config: dict[str, Any] = {}
     alerting_config: AlertingConfig | None = None
+    callbacks: _Callbacks = ()
 
     def __init__(self, **data: Any) -> None:
         fields = type(self).model_fields

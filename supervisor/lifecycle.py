@@ -66,6 +66,7 @@ class Lifecycle:
         if isinstance(dispatcher, ManualDispatcher):
             self.closed = True
             self._end_requests()
+            self.wiring.observer.close()
             self.wiring.stop()
             dispatcher.close()
             self._journal.close()
@@ -109,6 +110,7 @@ class Lifecycle:
     async def _shutdown(self) -> None:
         """Callers first, then actors, then what they used; all but the journal."""
         self._end_requests()
+        await self.wiring.observer.aclose()
         self.wiring.stop()
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EventLoopDispatcher)
@@ -118,5 +120,6 @@ class Lifecycle:
     def _abandon(self) -> None:
         """The loop is gone and took tasks and sockets with it: keep what the journal was given."""
         self.closed = True
+        self.wiring.observer.close()
         self.wiring.abandon()
         self._journal.close()

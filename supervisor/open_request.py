@@ -52,6 +52,7 @@ class OpenRequest:
     everything fails: the first group's. `has_waited`, `has_paused`: this retry was in the
     waiting room, has had its pause; `spared_the_last`: it is asked of all but the last that failed.
     `hedge` is the attempt beside the current one, or its timer.
+    `blocking`: its caller waits in a thread.
     """
 
     state: RequestState
@@ -80,6 +81,7 @@ class OpenRequest:
     version: int = 0
     plain: Request | None = None
     wishes: Wishes | None = None
+    blocking: bool = False
 
     @property
     def in_the_group(self) -> bool:
@@ -140,6 +142,7 @@ class OpenRequest:
             self.streamed,
             target.wildcard,
             channel,
+            self.blocking,
         )
         return Assign(
             call,

@@ -120,7 +120,7 @@ class Router(Endpoints, Batches, Costs):
             raise BadRequestError(msg)
         if block:
             self._dispatcher.refuse_to_block()
-        future = self._send(request)
+        future = self._send(request, blocking=block)
         if not block:
             return future
         try:
@@ -129,7 +129,7 @@ class Router(Endpoints, Batches, Costs):
             future.cancel()
             raise
 
-    def _send(self, request: Request) -> RequestFuture[Any]:
+    def _send(self, request: Request, *, blocking: bool = False) -> RequestFuture[Any]:
         lifecycle = self._lifecycle
         if lifecycle.closed or self._dispatcher.lost:
             raise RouterClosedError(_CLOSED)
@@ -139,7 +139,7 @@ class Router(Endpoints, Batches, Costs):
         fallbacks = check_request(request, wiring.rules.fallbacks, wiring.directory)
         request_id = self._ids.next()
         future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
-        message = Dispatch(request_id, request, future, fallbacks)
+        message = Dispatch(request_id, request, future, fallbacks, blocking)
         try:
             self._switchboard.supervisor.actor_inbox.deliver(message)
         except KeyboardInterrupt:  # the message may be on its way already
@@ -186,6 +186,7 @@ class Router(Endpoints, Batches, Costs):
             "ok": journal.ok and not failed,
             "journal": journal,
             "failed": failed,
+            "callbacks": self._wiring.observer.health(),
             "open_requests": open_requests.get()["open_requests"],
             "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
         }

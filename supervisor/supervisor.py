@@ -159,6 +159,7 @@ class Supervisor(HedgeDesk):
             0 if priority is None else priority,
             rules.wait_when_exhausted or priority is not None,
             wishes=request.wishes(),
+            blocking=message.blocking,
         )
         seconds = request.timeout or rules.timeout or MAX_CALL_SECONDS
         request_id = message.request_id

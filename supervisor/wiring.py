@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..actors.callbacks.observer import CallObserver
 from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
 from ..actors.deployment.state import DeploymentState
 from ..actors.model_group.actor import ModelGroup
@@ -22,6 +23,7 @@ from ..messages.events import (
 from .compile_rules import limits_of, supervisor_rules
 from .directory import Directory
 from .ports import SupervisorPorts
+from .process_wide import wide_callbacks
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -71,7 +73,10 @@ class Wiring:
         self._rng = rng
         self._ledger = RestartLedger()
         self._services: dict[str, Callable[[], Any]] = {}
-        self._ports = DeploymentPorts(dispatcher, journal, caller, self.switchboard, settings.stream_timeout)
+        self.observer = CallObserver(dispatcher, settings.callbacks, wide_callbacks, self._answers_are_due)
+        self._ports = DeploymentPorts(
+            dispatcher, journal, caller, self.switchboard, settings.stream_timeout, self.observer
+        )
         try:
             self._start(seed)
         except BaseException:  # a journal that cannot be read, for one
@@ -96,6 +101,10 @@ class Wiring:
         for name, ref in self.switchboard.deployments.items():
             if f"deployment/{name}" in streams and ref.is_alive():
                 ref.tell(SaveSnapshot())
+
+    def _answers_are_due(self) -> bool:
+        """Whether the Supervisor has mail: a callback must not see an answer before it is through with it."""
+        return bool(len(self.switchboard.supervisor.actor_inbox))
 
     # -- starting actors
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from ...messages.commands import Assign, Call, DeploymentStatus
     from ...messages.settings import Deployment
+    from ..callbacks.observer import CallObserver, WatchedCall
     from ..journal.sourced import EventLog
     from ..providers.ports import Caller, CallHandle
     from ..runtime.clock import Timer
@@ -69,6 +70,7 @@ class DeploymentPorts:
     caller: Caller
     switchboard: Switchboard
     stream_timeout: float | None = None
+    observer: CallObserver | None = None
 
 
 @define(eq=False)
@@ -80,6 +82,7 @@ class _Running:
     handle: CallHandle
     timer: Timer | None = None
     opened: bool = False
+    watched: WatchedCall | None = None
 
 
 class DeploymentActor(SourcedActor):
@@ -103,6 +106,7 @@ class DeploymentActor(SourcedActor):
         self._switchboard = ports.switchboard
         self._default_stream_timeout = ports.stream_timeout
         self._prices = PriceBook(deployment, self.clock.now())
+        self._observer = ports.observer
         self._running: dict[str, _Running] = {}
 
     def __repr__(self) -> str:
@@ -155,8 +159,9 @@ class DeploymentActor(SourcedActor):
             self._refuse(message.assign, verdict, now)
             return
         self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
+        watched = None if self._observer is None else self._observer.begin(call, self.deployment, now)
         handle = self._caller.start(ProviderCall(call, self.deployment), self._deliver)
-        running = _Running(call, self.state.open[call.call_id], handle)
+        running = _Running(call, self.state.open[call.call_id], handle, watched=watched)
         self._running[call.call_id] = running
         if call.stream or self.deployment.timeout is not None:
             self._watch(running, now)
@@ -270,6 +275,8 @@ class DeploymentActor(SourcedActor):
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
         self.send(self._switchboard.supervisor, ended)
         self._tell_groups(StatusChanged(self._status(now)))
+        if running.watched is not None:
+            running.watched.ended(outcome, usage, cost, now)
 
     def _record_end(
         self,
@@ -399,6 +406,8 @@ class DeploymentActor(SourcedActor):
             running.handle.cancel()
             if running.timer is not None:
                 running.timer.cancel()
+            if running.watched is not None:
+                running.watched.lost(self.clock.now())
         self._running.clear()
         crashed = ActorCrashed("deployment", self.deployment.id, where_it_broke(error), message)
         self.send(self._switchboard.supervisor, crashed)

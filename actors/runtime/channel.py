@@ -41,6 +41,7 @@ class Channel(Generic[T]):
         count: chunks put so far.
         last_put_at: router time of the last chunk, for whoever watches for stalls.
         abandoned: the consumer left; what is put is dropped.
+        tap: hears of each chunk, and of when it came, in the dispatcher's thread.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Channel(Generic[T]):
         "abandoned",
         "count",
         "last_put_at",
+        "tap",
     )
 
     def __init__(self, dispatcher: Dispatcher, capacity: int = CAPACITY) -> None:
@@ -74,6 +76,7 @@ class Channel(Generic[T]):
         self.last_put_at = dispatcher.clock.now()
         self.abandoned = False
         self.count = 0
+        self.tap: Callable[[T, float], object] | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "abandoned" if self.abandoned else "open"
@@ -97,6 +100,8 @@ class Channel(Generic[T]):
         self.last_put_at = self._dispatcher.clock.now()
         self.count += 1
         self._items.append(item)
+        if self.tap is not None:
+            self.tap(item, self.last_put_at)
         if self._waiter is not None or self._reader is not None:
             self._wake_reader()
 

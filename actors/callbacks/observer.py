@@ -1,0 +1,281 @@
+"""Hears of each attempt from its deployment, and passes it on to the user's callbacks.
+
+In the dispatcher's thread it makes a small report and leaves it; words and callbacks come later and
+elsewhere. A router without callbacks pays for a look at an empty list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...messages.errors import APIError, RequestError
+from ..runtime.dispatcher import ManualDispatcher
+from .hooks import is_callback, plan_for
+from .joined import JoinedAnswer
+from .lanes import Chains, InlineChains, InlineWorker, Worker
+from .report import Report
+from .teller import Teller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...messages.commands import Call
+    from ...messages.deployment import Deployment
+    from ...messages.outcomes import CallOutcome, Usage
+    from ...messages.responses import ModelResponseStream
+    from ..runtime.dispatcher import Dispatcher
+    from .hooks import Event, Plan
+
+__all__ = ["CLOSE_SECONDS", "MAX_WAITING", "CallObserver", "WatchedCall"]
+
+log = logging.getLogger("turnout.callbacks")
+
+MAX_WAITING = 10_000
+"""Reports that wait for callbacks that do not keep up; beyond that new ones are dropped, and counted."""
+
+CLOSE_SECONDS = 10.0
+"""How long `close()` waits for callbacks; then it goes on without them."""
+
+CLIENT_CLOSED = 499
+"""The status, in use since nginx, of a call whose caller left."""
+
+_GIVEN_UP = "the call was given up: its caller left, or another attempt was faster"
+
+Wide = tuple[Any, Any, Any]
+
+
+def _nothing_wide() -> Wide | None:
+    return None
+
+
+class CallObserver:
+    """One router's, for all of its deployments.
+
+    Args:
+        dispatcher: the router's.
+        callbacks: the router's own.
+        wide: gives the callbacks, success callbacks and failure callbacks that are set for the whole
+            process; None when there are none.
+        busy: whether the Supervisor still has mail: its word on an answer comes before a callback sees it.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        callbacks: Sequence[Any] = (),
+        wide: Callable[[], Wide | None] = _nothing_wide,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._own = tuple(callbacks)
+        self._own_plan = plan_for(self._own) if callbacks else None
+        self._wide = wide
+        self._busy = busy
+        self._known: tuple[tuple[Any, ...], ...] = ()
+        self._plan: Plan | None = None
+        self._held: list[tuple[Plan, Report]] = []
+        self._flushing = False
+        self._closed = False
+        self.dropped = 0
+        self._teller = teller = Teller()
+        self._worker: Worker | InlineWorker
+        self._chains: Chains | InlineChains
+        if isinstance(dispatcher, ManualDispatcher):
+            self._worker, self._chains = InlineWorker(teller), InlineChains(teller)
+        else:
+            self._worker = Worker(teller, dispatcher)
+            self._chains = Chains(teller, self._worker, dispatcher)
+
+    def __repr__(self) -> str:
+        return f"<CallObserver · {len(self._own)} callbacks · {self.waiting} waiting>"
+
+    @property
+    def waiting(self) -> int:
+        """Reports that no callback has been told yet."""
+        return len(self._held) + self._worker.waiting + self._chains.waiting
+
+    def health(self) -> dict[str, int]:
+        """For `router.health()`: callbacks that raised, reports that were dropped, and that wait."""
+        return {"failed": self._teller.failed, "dropped": self.dropped, "waiting": self.waiting}
+
+    # -- an attempt
+
+    def begin(self, call: Call, deployment: Deployment, now: float) -> WatchedCall | None:
+        """An attempt starts; None when nobody wants to hear of it."""
+        wide = self._wide()
+        plan = self._own_plan if wide is None else self._plan_with(wide)
+        if plan is None or self._closed:
+            return None
+        watched = WatchedCall(self, plan, call, deployment, now)
+        watched.tell("pre_api_call", now)
+        return watched
+
+    def answered_from_cache(
+        self, call: Call, deployment: Deployment | None, response: Any, started_at: float, now: float
+    ) -> None:
+        """A cache answered in a deployment's place: a success that cost nothing."""
+        wide = self._wide()
+        plan = self._own_plan if wide is None else self._plan_with(wide)
+        if plan is not None and plan.wants("success_event", blocking=call.blocking):
+            report = Report(
+                "success_event", call, deployment, started_at, now, response, None, 0.0, cache_hit=True
+            )
+            self.take(plan, report)
+
+    def _plan_with(self, wide: Wide) -> Plan:
+        """The plan for our callbacks and the process's, made again when those have changed."""
+        known = tuple(map(tuple, wide))
+        if self._plan is None or not _same(known, self._known):
+            self._known = known
+            callbacks, success, failure = (self._usable(members) for members in known)
+            self._plan = plan_for((*self._own, *callbacks), success, failure)
+        return self._plan
+
+    def _usable(self, callbacks: tuple[Any, ...]) -> list[Any]:
+        usable = [callback for callback in callbacks if is_callback(callback)]
+        for callback in callbacks:
+            if not is_callback(callback):
+                log.error("turnout.callbacks holds a %s, which is no callback", type(callback).__name__)
+        return usable
+
+    # -- from here to the lanes
+
+    def take(self, plan: Plan, report: Report) -> None:
+        """Leave a report for later."""
+        if self._closed or self.waiting >= MAX_WAITING:
+            self._drop(1)
+            return
+        self._held.append((plan, report))
+        if not self._flushing:
+            self._flushing = True
+            self._dispatcher.call_soon(self._flush_after_the_turn)
+
+    def _drop(self, count: int) -> None:
+        before, self.dropped = self.dropped, self.dropped + count
+        if before.bit_length() != self.dropped.bit_length():  # at 1, 2, 4, 8, ...
+            log.error("callbacks do not keep up: %d reports dropped so far", self.dropped)
+
+    def _flush_after_the_turn(self) -> None:
+        if self._busy():
+            self._dispatcher.call_soon(self._flush_after_the_turn)
+            return
+        self._flushing = False
+        self._flush()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        for plan, report in held:
+            key = (report.event, report.call.blocking)
+            direct = plan.direct.get(key)
+            if direct is not None:
+                self._worker.put(direct, report)
+            chained = plan.chained.get(key)
+            if chained is not None:
+                self._chains.put(chained, report)
+
+    # -- the end
+
+    async def aclose(self) -> None:
+        """Tell what is left to tell, for `CLOSE_SECONDS` at most. On the router's loop."""
+        if self._closed:
+            return
+        self._closed = True
+        self._flush()
+        worker, chains = self._worker, self._chains
+        assert isinstance(worker, Worker)
+        assert isinstance(chains, Chains)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await chains.finished()
+                await worker.stop()
+        except TimeoutError:
+            self._give_up()
+        else:
+            worker.join(1.0)  # it has said that it is at its end
+
+    def close(self) -> None:
+        """The same without a loop: on a fake clock, or when the loop is gone and took what awaits with it."""
+        if self._closed:
+            return
+        self._closed = True
+        self._flush()
+        worker = self._worker
+        if isinstance(worker, Worker):
+            worker.stop()
+            worker.join(CLOSE_SECONDS)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        lost = self._chains.give_up() + self._worker.give_up()
+        if lost:
+            self._drop(lost)
+            log.error("%d reports were not told: callbacks took more than %g s", lost, CLOSE_SECONDS)
+
+
+class WatchedCall:
+    """One attempt that somebody wants to hear of. In the dispatcher's thread."""
+
+    __slots__ = ("_answered", "_call", "_deployment", "_joined", "_observer", "_plan", "_started_at")
+
+    def __init__(
+        self, observer: CallObserver, plan: Plan, call: Call, deployment: Deployment, now: float
+    ) -> None:
+        self._observer = observer
+        self._plan = plan
+        self._call = call
+        self._deployment = deployment
+        self._started_at = now
+        self._answered = False
+        self._joined: JoinedAnswer | None = None
+        if call.channel is not None and (self._wants("stream_event") or self._wants("success_event")):
+            self._joined = JoinedAnswer()
+            call.channel.tap = self._chunk
+
+    def _wants(self, event: Event) -> bool:
+        return self._plan.wants(event, blocking=self._call.blocking)
+
+    def tell(self, event: Event, now: float, **fields: Any) -> None:
+        """Report this event if anybody wants it."""
+        if self._wants(event):
+            report = Report(event, self._call, self._deployment, self._started_at, now, **fields)
+            self._observer.take(self._plan, report)
+
+    def _answer(self, now: float, subject: Any = None) -> None:
+        if not self._answered:
+            self._answered = True
+            self.tell("post_api_call", now, subject=subject)
+
+    def _chunk(self, chunk: ModelResponseStream, now: float) -> None:
+        self._answer(now)
+        assert self._joined is not None
+        self._joined.add(chunk)
+        self.tell("stream_event", now, subject=chunk)
+
+    def ended(self, outcome: CallOutcome, usage: Usage, cost: float | None, now: float) -> None:
+        """It is over."""
+        self._answer(now, outcome.response)
+        if self._call.channel is not None:
+            self._call.channel.tap = None
+        if outcome.status != "succeeded":
+            error = outcome.error or RequestError(_GIVEN_UP, status_code=CLIENT_CLOSED)
+            self.tell("failure_event", now, error=error, cost=cost)
+        elif self._wants("success_event"):
+            joined = self._joined
+            made = None if joined is None else partial(joined.response, usage, self._call.call_id)
+            self.tell("success_event", now, subject=outcome.response, joined=made, cost=cost)
+
+    def lost(self, now: float) -> None:
+        """Its deployment's actor crashed."""
+        self._answer(now)
+        self.tell("failure_event", now, error=APIError("the deployment's actor crashed"))
+
+
+def _same(one: tuple[tuple[Any, ...], ...], other: tuple[tuple[Any, ...], ...]) -> bool:
+    """Whether they hold the very same things; what those are equal to is their own business."""
+    return len(one) == len(other) and all(
+        len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))
+        for a, b in zip(one, other, strict=True)
+    )

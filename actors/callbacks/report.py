@@ -1,0 +1,164 @@
+"""What a callback is told, in the words its users know. Pure.
+
+Made where the callback runs, out of what the attempt left behind: the way of a request pays for a
+small tuple and no more.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...messages.redaction import is_secret_name
+from ...messages.values import Message
+from ..providers.endpoints import OPENAI_FORMAT
+from .masked_key import MaskedKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...messages.commands import Call
+    from ...messages.deployment import Deployment
+    from ...messages.errors import RequestError
+    from .hooks import Event
+
+__all__ = ["Report", "arguments_of"]
+
+_EVENT_TYPES = {
+    "pre_api_call": "pre_api_call",
+    "post_api_call": "post_api_call",
+    "stream_event": "stream_event",
+    "success_event": "successful_api_call",
+    "failure_event": "failed_api_call",
+}
+_NOT_OPTIONAL = frozenset({"input", "messages", "metadata", "prompt", "stream"})
+
+
+class Report(Message, frozen=True):
+    """One thing that happened to one attempt.
+
+    Attributes:
+        deployment: None when a cache answered before one was chosen.
+        subject: the answer or the chunk.
+        joined: gives the answer of a stream, when somebody wants to see it.
+    """
+
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"error", "joined", "subject"})
+
+    event: Event
+    call: Call
+    deployment: Deployment | None
+    started_at: float
+    at: float
+    subject: Any = None
+    error: RequestError | None = None
+    cost: float | None = None
+    cache_hit: bool = False
+    joined: Callable[[], Any] | None = None
+
+
+def arguments_of(report: Report) -> tuple[Any, ...]:
+    """The arguments of the methods (and functions) that are told of it."""
+    answer = report.subject if report.joined is None else report.joined()
+    kwargs = _kwargs(report)
+    if report.event == "pre_api_call":
+        return kwargs["model"], kwargs["messages"], kwargs
+    if report.call.stream and report.event == "success_event":
+        kwargs["complete_streaming_response"] = answer
+    return kwargs, answer, kwargs["start_time"], kwargs["end_time"]
+
+
+def _kwargs(report: Report) -> dict[str, Any]:
+    call, deployment = report.call, report.deployment
+    request = call.request
+    wire = request.wire_params()
+    metadata = wire.get("metadata")
+    kind = request.KIND
+    kwargs = {
+        "log_event_type": _EVENT_TYPES[report.event],
+        "litellm_call_id": call.call_id,
+        "request_id": call.request_id,
+        "call_type": kind if call.blocking else f"a{kind}",
+        "model": request.model if deployment is None else _model(deployment, call.wildcard),
+        "messages": wire.get("messages"),
+        "input": wire.get("input", wire.get("prompt", wire.get("messages"))),
+        "stream": call.stream,
+        "user": wire.get("user"),
+        "metadata": metadata,
+        "litellm_params": _litellm_params(report, metadata),
+        "optional_params": _masked({n: value for n, value in wire.items() if n not in _NOT_OPTIONAL}),
+        "response_cost": report.cost,
+        "cache_hit": report.cache_hit,
+        "start_time": _local(report.started_at),
+        "end_time": _local(report.at),
+    }
+    if report.error is not None:
+        kwargs["exception"] = report.error
+    return kwargs
+
+
+def _litellm_params(report: Report, metadata: Any) -> dict[str, Any]:
+    deployment = report.deployment
+    own = metadata if isinstance(metadata, dict) else {}
+    if deployment is None:
+        group = {"model_group": report.call.request.model}
+        return {
+            "api_key": None,
+            "api_base": None,
+            "custom_llm_provider": None,
+            "metadata": {**own, **group},
+            "model_info": {},
+        }
+    info, base = _model_info(deployment), _base_of(deployment)
+    key = deployment.api_key
+    model = f"{deployment.provider}/{_model(deployment, report.call.wildcard)}"
+    return {
+        "model": model,
+        "api_key": None if key is None else MaskedKey(key.get_secret_value()),
+        "api_base": base,
+        "api_version": deployment.api_version,
+        "custom_llm_provider": deployment.provider,
+        "metadata": {
+            **own,
+            "model_group": deployment.model_name,
+            "deployment": model,
+            "api_base": base,
+            "model_info": info,
+        },
+        "model_info": info,
+    }
+
+
+def _base_of(deployment: Deployment) -> str | None:
+    """Where it is asked: its own address, else its provider's."""
+    endpoint = OPENAI_FORMAT.get(deployment.provider)
+    return deployment.api_base or (None if endpoint is None else endpoint.base)
+
+
+def _model(deployment: Deployment, wildcard: str | None) -> str:
+    return deployment.model if wildcard is None else deployment.model.replace("*", wildcard, 1)
+
+
+def _model_info(deployment: Deployment) -> dict[str, Any]:
+    info: dict[str, Any] = {"id": deployment.id, "mode": deployment.mode}
+    for name in ("base_model", "input_cost_per_token", "output_cost_per_token", "max_input_tokens"):
+        value = getattr(deployment, name)
+        if value is not None:
+            info[name] = value
+    info.update(deployment.model_info)
+    return info
+
+
+def _masked(params: dict[str, Any]) -> dict[str, Any]:
+    """The request's own parameters, its keys masked; any header may be one."""
+    for name, value in params.items():
+        if name == "extra_headers" and isinstance(value, dict):
+            params[name] = {header: MaskedKey(str(text)) for header, text in value.items()}
+        elif isinstance(value, str) and is_secret_name(name):
+            params[name] = MaskedKey(value)
+    return params
+
+
+def _local(at: float) -> datetime:
+    # naive on purpose: what users subtract from it and compare with it is `datetime.now()`
+    return datetime.fromtimestamp(at)  # noqa: DTZ006

@@ -1,0 +1,1 @@
+"""What a program of the user's is plugged in with."""
