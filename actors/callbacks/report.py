@@ -72,7 +72,7 @@ def _kwargs(report: Report) -> dict[str, Any]:
     call, deployment = report.call, report.deployment
     request = call.request
     wire = request.wire_params()
-    metadata = wire.get("metadata")
+    metadata = getattr(request, "metadata", None)
     kind = request.KIND
     kwargs = {
         "log_event_type": _EVENT_TYPES[report.event],

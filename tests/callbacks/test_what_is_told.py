@@ -192,10 +192,9 @@ def test_keys_among_the_requests_own_headers_are_masked(kit, make_router):
     assert shown["x-team"] == KEY
 
 
-def test_metadata_reaches_the_provider_as_it_did_before(make_router):
-    """OpenAI has a parameter of that name; callbacks look at it and take nothing away."""
+def test_metadata_is_for_callbacks_and_stays_here():
     request = turnout.CompletionRequest(model="gpt-4", messages=MESSAGES, metadata={"a": "b"})
-    assert request.wire_params()["metadata"] == {"a": "b"}
+    assert "metadata" not in request.wire_params()
 
 
 def test_what_callbacks_are_told_is_not_in_a_report_that_is_printed(make_router):
