@@ -27,48 +27,71 @@ def _secret(value: SecretStr | str | None) -> SecretStr | None:
 class Deployment:
     """One endpoint that can answer. Its `repr` shows no key, header or parameter.
 
-    Attributes:
-        id: unique in a router.
-        model_name: its model group; at most one `*`, which makes the group a wildcard.
-        provider, model: who is asked, for what; a `*` in `model` stands for what the group's matched.
-        rpm, tpm: requests and tokens in any 60 s; None is no limit.
-        weight: its share under `simple-shuffle`.
-        order: lower goes first.
-        timeout, stream_timeout: seconds for one attempt, and to the first and between chunks.
-        num_retries, cooldown_time: its own, before the router's.
-        wire: other parameters (temperature, extra_headers, organization, ...): defaults of every call.
-        model_info: what else is known of the model.
+    What stands below a field is its line in `docs/settings.md`.
     """
 
     id: str
+    """In `model_info`; else made of the group and the parameters other than secrets, so it survives a
+    restart and a new key."""
     model_name: str
+    """The group; one `*` makes it a wildcard."""
     provider: str
+    """Written as `custom_llm_provider` where the prefix does not say it."""
     model: str
+    """`provider/model`; the provider may be left out where the name tells it, or with `api_base`. A `*`
+    stands for what the group's matched."""
     api_key: SecretStr | None = field(default=None, converter=_secret)
+    """Without an `api_base`, else from `<PROVIDER>_API_KEY`."""
     api_base: str | None = None
+    """Any OpenAI-compatible server; else from `<PROVIDER>_API_BASE`, else the provider's own."""
     api_version: str | None = None
+    """The version of Azure's interface."""
     rpm: int | None = None
+    """Requests in any 60 s."""
     tpm: int | None = None
+    """Tokens in any 60 s, reserved at the start of a call and settled at its end."""
     weight: float | None = None
+    """Its share of the requests under `simple-shuffle`."""
     max_parallel_requests: int | None = None
+    """Open calls at one time."""
     order: int | None = None
+    """Lower goes first; the next only when no lower one may be used; those without go last."""
     tags: tuple[str, ...] = ()
+    """For requests with one of these (`enable_tag_filtering`); `"default"`: for those without."""
     timeout: float | None = None
+    """Seconds for one attempt."""
     stream_timeout: float | None = None
+    """Seconds to the first chunk and between chunks."""
     region_name: str | None = None
+    """*No effect yet*."""
     num_retries: int | None = None
+    """In place of the router's, after a failure here."""
     cooldown_time: float | None = None
+    """Seconds, in place of the router's."""
     mode: str = "chat"
+    """What it is for; with `"embedding"` the output price may be missing."""
     base_model: str | None = None
+    """`"azure/gpt-4-1106-preview"`: the name to look up prices and the context window under."""
     input_cost_per_token: float | None = None
+    """US dollars for one token of the prompt; else from the price data, with the extra `prices`.
+    Other kinds of price: see [Cost](semantics.md#cost)."""
     output_cost_per_token: float | None = None
+    """US dollars for one token of the answer."""
     max_input_tokens: int | None = None
+    """What it takes, asked of a stand-in (`substitutes`); *not checked otherwise yet*."""
     mock_response: Any = None
+    """Answers without a provider: a text, a dict or `ModelResponse`, an error or its class,
+    `"litellm.RateLimitError"`."""
     mock_delay: float = 0.0
+    """Seconds before the mock answer."""
     mock_timeout: bool = False
+    """Never answer."""
     mock_tool_calls: list[Any] | None = None
+    """Tool calls of the mock answer."""
     wire: dict[str, Any] = field(factory=dict)
+    """Everything else among the parameters."""
     model_info: dict[str, Any] = field(factory=dict)
+    """Everything else in `model_info`."""
 
     def __hash__(self) -> int:
         return hash(self.id)

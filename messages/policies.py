@@ -80,17 +80,28 @@ class RetryPolicy(Settings):
     """
 
     BadRequestErrorRetries: Retries | None = None
+    """Retries after a `BadRequestError` or `ContextWindowExceededError`; none leaves it to `num_retries`."""
     AuthenticationErrorRetries: Retries | None = None
+    """Retries after an `AuthenticationError`; none leaves it to `num_retries`."""
     TimeoutErrorRetries: Retries | None = None
+    """Retries after a `Timeout`; none leaves it to `num_retries`."""
     RateLimitErrorRetries: Retries | None = None
+    """Retries after a `RateLimitError`; none leaves it to `num_retries`."""
     ContentPolicyViolationErrorRetries: Retries | None = None
+    """Retries after a `ContentPolicyViolationError`; none leaves it to `num_retries`."""
     InternalServerErrorRetries: Retries | None = None
+    """Retries after an `InternalServerError`; none leaves it to `num_retries`."""
 
     max_retries: Retries | None = None
+    """Retries in a group, in place of the router's `num_retries`."""
     base_delay: Seconds = Field(default=0.5, ge=0)
+    """Seconds that the pause after a first 429 may last."""
     max_delay: Seconds = Field(default=8.0, ge=0)
+    """Seconds that no pause exceeds."""
     backoff_factor: Seconds = Field(default=2.0, ge=1)
+    """By how much each pause may last longer than the one before."""
     jitter: bool = True
+    """Draw the pause at random, up to its length."""
 
     def retries_for(self, error_class_name: str) -> int | None:
         """Retries for this class of error; None when the policy does not speak of it."""
@@ -102,11 +113,17 @@ class AllowedFailsPolicy(Settings):
     """Failures of one class that a deployment may have in a minute before it cools down."""
 
     BadRequestErrorAllowedFails: AllowedFails | None = None
+    """Failures with a `BadRequestError` or `ContextWindowExceededError`."""
     AuthenticationErrorAllowedFails: AllowedFails | None = None
+    """Failures with an `AuthenticationError`."""
     TimeoutErrorAllowedFails: AllowedFails | None = None
+    """Failures with a `Timeout`."""
     RateLimitErrorAllowedFails: AllowedFails | None = None
+    """Failures with a `RateLimitError`."""
     ContentPolicyViolationErrorAllowedFails: AllowedFails | None = None
+    """Failures with a `ContentPolicyViolationError`."""
     InternalServerErrorAllowedFails: AllowedFails | None = None
+    """Failures with an `InternalServerError`."""
 
     def by_error(self) -> dict[str, int]:
         """{error class name: allowed failures}, for the classes that are set."""
@@ -125,7 +142,9 @@ class AlertingConfig(Settings):
     """
 
     webhook_url: SecretStr
+    """Where alerts are sent to; kept as a secret."""
     alerting_threshold: Seconds = Field(default=300.0, gt=0)
+    """Seconds after which a call counts as slow."""
 
     @field_validator("webhook_url")
     @classmethod

@@ -192,78 +192,128 @@ _AtLeastOne = Annotated[Count, Field(ge=1)]
 
 
 class RouterSettings(Settings):
-    """Every setting of a router; times are seconds.
-
-    Attributes:
-        timeout: for the whole request, retries, waits and fallbacks included.
-        stream_timeout: to the first chunk and between chunks, where a deployment has none.
-        num_retries: after the first attempt in a group, where neither deployment nor request says.
-        max_fallbacks: groups tried after the first.
-        retry_after: least pause before the same deployment is tried again.
-        max_retry_after: a provider's Retry-After above this is nonsense.
-        allowed_fails: counted failures in a minute before a cooldown.
-        cooldown_time: how long that is; 0 is none.
-        on_exhausted: what a request does when no deployment of its group is eligible.
-        max_queue: requests that may wait in one group.
-        default_priority: priority of requests that name none; with one set, they wait.
-        hedge_after: how long an attempt may take to its first token (a whole answer: to its end)
-            before a second one starts beside it; "p95" is the 95th percentile of the group's own.
-        hedge_budget: hedges are at most this share of the requests.
-        client_ttl: connections are renewed after this.
+    """Every setting of a router; times are seconds. `docs/settings.md` is made from what follows.
 
     Raises:
         ConfigurationError: a setting is wrong or unknown.
         NotImplementedError: a setting switches on what is not built yet.
     """
 
+    # -- Choosing a deployment
+
     routing_strategy: _Strategy = "simple-shuffle"
+    """How a deployment of the group is chosen; see [the strategies](../README.md#routing-strategies)."""
     routing_strategy_args: _Params = {}
+    """`ttl` and `lowest_latency_buffer` of `latency-based-routing`; `substitutes` of
+    `cost-based-routing`: `{group: [cheaper groups that may stand in]}`."""
+
+    # -- Retries and time
 
     num_retries: Retries = 0
+    """Attempts in a group after the first, where neither the request nor the deployment says."""
     retry_policy: RetryPolicy | None = None
+    """Retries by class of error, and the back-off after a 429; see [RetryPolicy](#retrypolicy)."""
     model_group_retry_policy: dict[str, RetryPolicy] = {}
+    """Retry policies by group: `{"gpt-4": RetryPolicy(...)}`."""
     retry_after: _Wait = 0.0
+    """Least pause in seconds before the same deployment is tried again."""
     max_retry_after: _Wait = 3600.0
+    """A provider's Retry-After of more seconds is not believed."""
     timeout: _Positive | None = None
+    """Seconds for the whole request: retries, waits and fallbacks included; none is 6000 s."""
     stream_timeout: _Positive | None = None
+    """Seconds to the first chunk and between chunks, where neither request nor deployment says."""
+
+    # -- Fallbacks
 
     fallbacks: _Table = FallbackTable()
+    """Groups to try next: `[{"gpt-4": ["small"]}]`, or `["small"]` for every group."""
     context_window_fallbacks: _Table = FallbackTable()
+    """`fallbacks` for prompts that are too long."""
     content_policy_fallbacks: _Table = FallbackTable()
+    """`fallbacks` for what a content filter refused."""
     default_fallbacks: _Targets = ()
+    """`["small"]`: for groups that have no fallbacks of their own, and for names that lead nowhere."""
     max_fallbacks: Annotated[Count, Field(ge=0)] = 5
+    """Groups tried after the first, at most."""
+
+    # -- Cooldowns
 
     allowed_fails: Annotated[Count, Field(ge=0, le=MAX_ALLOWED_FAILS)] = 3
+    """Counted failures in a minute that are no reason to cool down."""
     allowed_fails_policy: AllowedFailsPolicy | None = None
+    """Failures by class of error; see [AllowedFailsPolicy](#allowedfailspolicy)."""
     cooldown_time: _Wait = 1.0
+    """Seconds that a cooldown lasts; doubled by each failed probe; 0 is none."""
     disable_cooldowns: bool = False
+    """No cooldowns at all."""
+
+    # -- Waiting and hedging
 
     on_exhausted: Literal["fail", "wait"] = "fail"
+    """What a request does when no deployment of its group may take it: fail at once, or wait in the
+    group."""
     max_queue: _AtLeastOne = 1000
+    """Requests that may wait in one group."""
     default_priority: Annotated[Count, Field(ge=0, le=MAX_PRIORITY)] | None = None
+    """Priority of requests that name none, 0 goes first; with one set, all of them wait."""
     default_max_parallel_requests: _AtLeastOne | None = None
+    """`max_parallel_requests` of deployments that set none."""
     hedge_after: HedgeAfter | None = None
+    """A second attempt starts beside one that takes longer to its first token (a whole answer: to its
+    end); seconds, or `"p95"` of the group's own times."""
     hedge_budget: Annotated[Seconds, Field(ge=0, le=1)] = 0.05
+    """Such second attempts are at most this share of the requests."""
+
+    # -- Deployments, names and logging
 
     default_litellm_params: _Params = {}
+    """Parameters of every deployment that does not set them itself."""
     model_group_alias: _GroupAliases = {}
+    """Other names of groups: `{"name": "group"}`, or `{"name": {"model": "group", "hidden": True}}`,
+    which is not listed."""
     client_ttl: _Positive = 3600.0
+    """Connections are opened anew after this many seconds."""
     set_verbose: bool = False
+    """Log, under `turnout`, what goes wrong and what is done about it."""
     debug_level: Literal["DEBUG", "INFO"] = "INFO"
+    """With `set_verbose`: `"DEBUG"` logs every event and decision, one line each."""
+
+    # -- Cache
 
     redis_url: SecretStr | None = None
+    """State shared by several routers."""
     redis_host: str | None = None
+    """Where Redis is, in place of `redis_url`."""
     redis_port: Annotated[Count, Field(ge=1, le=65535)] | None = None
+    """The port of Redis."""
     redis_password: SecretStr | None = None
+    """The password of Redis."""
     cache_responses: bool = False
+    """Answer from a cache what was asked before."""
     cache_kwargs: _Params = {}
+    """Options of the cache."""
     caching_groups: tuple[tuple[str, ...], ...] = ()
+    """Groups that share one cache."""
+
+    # -- Checks before a call
+
     enable_pre_call_checks: bool = False
+    """Leave out deployments that the prompt does not fit."""
     enable_tag_filtering: bool = False
+    """Only deployments with the request's tags; `tag_filtering` is another name."""
     tag_filtering_match_any: bool = True
+    """One of the request's tags is enough; `False`: all of them must be there."""
+
+    # -- Budgets, alerts and callbacks
+
     provider_budget_config: dict[str, Any] = {}
+    """A budget for each provider."""
     alerting_config: AlertingConfig | None = None
+    """A webhook for slow and failing calls; see [AlertingConfig](#alertingconfig)."""
     callbacks: _Callbacks = ()
+    """Functions and `CustomLogger` objects that are told of every attempt; see
+    [Callbacks](../README.md#callbacks)."""
 
     def __init__(self, **data: Any) -> None:
         fields = type(self).model_fields

@@ -48,10 +48,10 @@ class Router(Endpoints, Batches, Costs):
         model_list: the deployments, `{"model_name", "litellm_params": {...}, "model_info": {...}}`.
         clock: None for real time, or a `turnout.testing.FakeClock`.
         seed: makes every draw, and every request id, the same again.
-        journal: "memory", "sqlite:///path.db", or a journal store of your own.
-        transport: any `httpx.AsyncBaseTransport`; None for our own.
+        journal: `"memory"`, `"sqlite:///relative.db"`, `"sqlite:////absolute.db"`, or a store of your own.
+        transport: any `httpx.AsyncBaseTransport`, which stays yours to close; None for our own.
         caller: who calls providers, such as `turnout.testing.SimulatedProviders`; None for HTTP.
-        settings: the rest; the README has the table.
+        settings: the rest; see docs/settings.md.
 
     Raises:
         ConfigurationError: a setting or a deployment is wrong.
