@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DeadlineQueue"]
 
+ROUNDING_SECONDS = 1e-6
+"""A sum of times may fall short of the time it stands for by so much: then the timer rang all the same."""
+
 SLACK = 1024
 """Entries of requests that have ended which may linger, beyond one for each that is open."""
 
@@ -58,13 +61,13 @@ class DeadlineQueue:
             self._timer = None
 
     def _arm(self, deadline: float) -> None:
-        self._timer = self._clock.call_later(max(0.001, deadline - self._clock.now()), self._due)
+        self._timer = self._clock.call_later(max(0.0, deadline - self._clock.now()), self._due)
 
     def _due(self) -> None:
         self._timer = None
         now = self._clock.now()
         queue = self._queue
-        while queue and (queue[0][0] <= now or queue[0][1] not in self._open):
+        while queue and (queue[0][0] <= now + ROUNDING_SECONDS or queue[0][1] not in self._open):
             _, request_id = queue.popleft()
             if request_id in self._open:
                 self._reached(request_id)

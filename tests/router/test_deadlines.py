@@ -125,3 +125,15 @@ def test_a_deadline_that_ends_a_call_counts_against_its_deployment(town):
     place.error(timeout=1)
     place.error(timeout=1)
     assert place.error().left_out[0].reason == "cooling_down"
+
+
+def test_deadlines_less_than_a_millisecond_apart_are_kept_to_the_moment(town):
+    """I1"""
+    place = town({"a": "gpt-4"}, default=HANGS, timeout=5)
+    first = place.send()
+    place.clock.advance(0.0004)
+    second = place.send()
+    place.clock.advance(5.0 - 0.0004)
+    assert (first.done(), second.done()) == (True, False)
+    place.clock.advance(0.0004)
+    assert second.done()
