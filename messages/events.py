@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "EventsLost",
     "FellBack",
+    "HedgeRefused",
     "HedgeSettled",
     "LimitsObserved",
     "RequestAccepted",
@@ -263,6 +264,14 @@ class DeploymentPicked(Event, frozen=True):
     attempt: int
     decision: Decision
     hedge: bool = False
+
+
+class HedgeRefused(Event, frozen=True):
+    """Who was chosen for a second attempt refused it, and nobody else could: the first goes on alone."""
+
+    TYPE: ClassVar[str] = "hedge_refused"
+    request_id: str
+    call_id: str
 
 
 class HedgeSettled(Event, frozen=True):

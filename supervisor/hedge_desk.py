@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..actors.runtime.channel import Channel
 from ..messages.commands import HedgeDue
-from ..messages.events import DeploymentPicked, HedgeSettled
+from ..messages.events import DeploymentPicked, HedgeRefused, HedgeSettled
 from .desk import RequestDesk
 from .open_request import Hedge
 
@@ -66,6 +66,8 @@ class HedgeDesk(RequestDesk):
         """Nobody else could take it, so the first attempt goes on alone."""
         if entry.hedge is not None and entry.hedge.call_id == call_id:
             self._hedging.give_back()
+            if entry.state.hedge is not None:  # it was chosen for, and refused
+                self._record(entry, HedgeRefused(entry.state.request_id, call_id), self.clock.now())
 
     # -- one of the two is over
 

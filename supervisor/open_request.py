@@ -98,6 +98,12 @@ class OpenRequest:
         hedge = state.hedge
         return hedge.call_id if hedge is not None and hedge.deployment_id == deployment_id else None
 
+    @property
+    def next_attempt(self) -> int:
+        """The number of the attempt that is to be placed: a new one, or the one that was refused."""
+        state = self.state
+        return state.attempt if state.call_id else state.attempt + 1
+
     def ask_as(self, overrides: dict[str, Any] | None) -> None:
         """Go on with the caller's own request, changed by a fallback's `overrides` and by no other's.
 
@@ -114,7 +120,7 @@ class OpenRequest:
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
         state = self.state
-        self.call_id = f"{state.request_id}.{state.attempt + 1}"
+        self.call_id = f"{state.request_id}.{self.next_attempt}"
         never = state.never
         if self.spared_the_last and state.deployment_id is not None:
             never |= {state.deployment_id}
@@ -135,7 +141,7 @@ class OpenRequest:
         call = Call(
             call_id,
             state.request_id,
-            state.attempt + 1,
+            state.attempt + 1 if call_id != state.call_id else state.attempt,
             self.request,
             self.demand,
             state.deadline,

@@ -179,7 +179,7 @@ def after_unplaced(
     rng: random.Random,
 ) -> Step:
     """A retry is left, but no other deployment of the group is eligible: what now?"""
-    pause = 0.0 if unplaced.has_paused else rules.pause(failed, max(0, state.group_attempts - 1), rng)
+    pause = 0.0 if unplaced.has_paused else rules.pause(failed, max(0, state.failed_attempts - 1), rng)
     if unplaced.repeatable and unplaced.earlier and pause > 0:
         return TryAgain(repeat=True, not_the_last=True)
     if unplaced.repeatable:

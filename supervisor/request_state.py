@@ -10,6 +10,7 @@ from ..messages.events import (
     AttemptFailed,
     DeploymentPicked,
     FellBack,
+    HedgeRefused,
     HedgeSettled,
     RequestAccepted,
     RequestCancelled,
@@ -44,6 +45,8 @@ class RequestState:
 
     Attributes:
         phase: assigning, waiting, pausing, calling, or done.
+        call_id: the attempt for which a deployment was chosen and which has not failed. The deployment
+            may have refused: then the same attempt is placed anew.
         attempts: one row per attempt that failed.
         failed: deployments of the current group that failed in this request.
         never: those of them that would only fail the same way again.
@@ -91,7 +94,7 @@ class RequestState:
         if event.hedge:
             self._hedged(event, at)
             return
-        if event.call_id != self.call_id:  # else the first choice refused, which costs no attempt
+        if event.call_id != self.call_id:  # else the choice before it refused, which costs no attempt
             self.call_id = event.call_id
             self.attempt = event.attempt
             self.retries += self.group_attempts > 0
@@ -119,12 +122,22 @@ class RequestState:
             self._go_on_with_the_hedge()
         self.hedge = None
 
+    def _hedge_refused(self, _event: HedgeRefused, _at: float) -> None:
+        self.attempt -= 1
+        self.hedges -= 1
+        self.hedge = None
+
     def _go_on_with_the_hedge(self) -> None:
         assert self.hedge is not None, "no attempt beside the one that is over"
         self.call_id, self.deployment_id, self.called_at, self.strategy = self.hedge
         self.hedge = None
         self.phase = "calling"
         self.wait = 0.0
+
+    @property
+    def failed_attempts(self) -> int:
+        """Attempts made in this group; one that was refused, and so never made, is not among them."""
+        return self.group_attempts - bool(self.call_id)
 
     def _stop_waiting(self, at: float) -> None:
         if self.waiting_since is not None:
@@ -153,6 +166,7 @@ class RequestState:
         else:
             self.phase = "assigning"
             self.wait = 0.0
+            self.call_id = ""
 
     def _waits(self, _event: WaitStarted, at: float) -> None:
         self.phase = "waiting"
@@ -167,6 +181,10 @@ class RequestState:
         self.group = event.to_group
         self.tried += (event.to_group,)
         self.group_errors += ((event.from_group, event.error),)
+        if self.call_id:  # refused, and not placed anew
+            self.attempt -= 1
+            self.retries -= self.group_attempts > 1
+            self.call_id = ""
         self.group_attempts = 0
         self.fallbacks += 1
         self.failed = self.never = frozenset()
@@ -189,6 +207,7 @@ _APPLY: dict[type, Any] = {
     WaitStarted: RequestState._waits,
     RetryScheduled: RequestState._pauses,
     FellBack: RequestState._fell_back,
+    HedgeRefused: RequestState._hedge_refused,
     HedgeSettled: RequestState._hedge_settled,
     RequestSucceeded: RequestState._done,
     RequestFailed: RequestState._done,

@@ -218,7 +218,7 @@ class Supervisor(HedgeDesk):
             if entry is None or not self._hedge_assigned(entry, message, now):
                 self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
             return
-        event = DeploymentPicked(message.request_id, message.call_id, entry.state.attempt + 1, decision)
+        event = DeploymentPicked(message.request_id, message.call_id, entry.next_attempt, decision)
         self._record(entry, event, now)
         if self._rules.hedges.after is not None or entry.request.hedge_after is not None:
             self._watch_for_hedge(entry)

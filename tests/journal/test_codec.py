@@ -51,6 +51,7 @@ SAMPLES = [
     e.AttemptFailed("r1", "r1.1", "gpt-4", "openai-1", "Timeout", 408, 0.5, 1.5),
     e.WaitStarted("r1", "gpt-4", 1_795_000_001.25, LEFT_OUT),
     e.RetryScheduled("r1", "gpt-4", "RateLimitError", 1.5),
+    e.HedgeRefused("r1", "r1.1h"),
     e.HedgeSettled("r1", "r1.1h", "r1.1", "azure-eu", 4.25),
     e.FellBack("r1", "gpt-4", "claude-3", "Timeout"),
     e.RequestSucceeded("r1", "claude-3", "anthropic-1", 3, 1, 1, 1.5, 4.25, 0.0025),

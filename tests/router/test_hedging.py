@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from turnout import BadRequestError, ConfigurationError, RequestError, Timeout
 from turnout.actors.deployment.actor import DeploymentActor
+from turnout.actors.deployment.state import DeploymentState
 from turnout.messages.commands import Inspect, SaveSnapshot
-from turnout.messages.events import CallCancelled, CallFailed, DeploymentPicked, HedgeSettled
+from turnout.messages.events import (
+    CallCancelled,
+    CallFailed,
+    DeploymentPicked,
+    HedgeRefused,
+    HedgeSettled,
+)
+from turnout.messages.outcomes import LeftOut
 from turnout.supervisor.hedging import (
     MARGIN_SECONDS,
     MAX_SAVED_HEDGES,
@@ -305,3 +313,19 @@ def test_a_wrong_hedge_after_is_one_clear_error(town, wrong):
     place = town({"a": "gpt-4"})
     with pytest.raises(BadRequestError, match=r"hedge_after.*number of seconds above 0"):
         place.ask(hedge_after=wrong)
+
+
+def test_a_second_attempt_that_is_refused_leaves_the_first_alone(town, monkeypatch):
+    """I1: the first fails, and nobody waits for an attempt that never began."""
+    real = DeploymentState.admit
+
+    def admit(state, call, now):
+        return LeftOut("second", "rpm", now + 30.0) if state.id == "second" else real(state, call, now)
+
+    monkeypatch.setattr(DeploymentState, "admit", admit)
+    place = hedged(town, first=SimulatedProvider(latency=5.0, error_rate=1.0))
+    error = place.error()
+    assert place.passed == 5.0
+    assert [row.error for row in error.attempts] == ["InternalServerError"]
+    assert len(place.found(HedgeRefused)) == 1
+    assert not place.found(HedgeSettled)

@@ -11,7 +11,9 @@ from turnout import (
     RetryPolicy,
     Timeout,
 )
-from turnout.messages.events import RetryScheduled
+from turnout.actors.deployment.state import DeploymentState
+from turnout.messages.events import DeploymentPicked, RequestFailed, RetryScheduled
+from turnout.messages.outcomes import LeftOut
 from turnout.testing import SimulatedProvider
 
 DOWN = SimulatedProvider(error_rate=1.0, error=500)
@@ -301,3 +303,45 @@ def test_the_rows_of_a_request_that_nobody_could_take_are_none(town):
     error = place.error()
     assert isinstance(error, NoDeploymentsAvailable)
     assert error.attempts == ()
+
+
+# -- a deployment that refuses
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """`refusing("b")`: deployment b refuses whatever its group sends to it."""
+    real = DeploymentState.admit
+
+    def refuse(name):
+        def admit(state, call, now):
+            return LeftOut(name, "rpm", now + 30.0) if state.id == name else real(state, call, now)
+
+        monkeypatch.setattr(DeploymentState, "admit", admit)
+
+    return refuse
+
+
+def test_a_refusal_costs_no_attempt_also_when_nobody_else_can_take_it(town, refusing):
+    refusing("b")
+    place = town({"a": "gpt-4", "b": "gpt-4"}, {"a": DOWN}, num_retries=2, disable_cooldowns=True)
+    error = place.error()
+    assert [row.deployment_id for row in error.attempts] == ["a", "a", "a"]
+    picked = [(event.attempt, event.decision.deployment_id) for event in place.found(DeploymentPicked)]
+    assert {attempt for attempt, name in picked if name == "a"} == {1, 2, 3}
+    (failed,) = place.found(RequestFailed)
+    assert (failed.attempts, failed.retries) == (3, 2)
+
+
+def test_a_refusal_before_a_fallback_counts_as_no_retry(town, refusing):
+    refusing("b")
+    place = town(
+        {"a": "gpt-4", "b": "gpt-4", "z": "backup"},
+        {"a": [401]},
+        num_retries=2,
+        fallbacks=["backup"],
+    )
+    route = place.ask().route
+    assert [row.deployment_id for row in route.attempts] == ["a", "z"]
+    assert (route.retries, route.fallbacks) == (0, 1)
+    assert [e.attempt for e in place.found(DeploymentPicked) if e.decision.deployment_id == "z"] == [2]
