@@ -1,1 +1,1 @@
-"""The command line: `python -m turnout {ask,demo,upstream}`. Floor 4."""
+"""The command line: `python -m turnout {ask,demo,simulate,upstream}`. Floor 4."""

@@ -18,7 +18,6 @@ import pykka
 from .clock import LoopClock, ManualClock
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Coroutine, Generator
 
     from .clock import Clock
@@ -93,6 +92,12 @@ class Dispatcher(Protocol):
     def wait_async(self, future: LoopFuture[Any]) -> Generator[Any, None, None]:
         """Suspend the running task until the future is settled."""
         ...
+
+
+class _Draws(Protocol):
+    """What order is drawn from: a `random.Random`, or anything that draws like one."""
+
+    def randrange(self, n: int, /) -> int: ...
 
 
 class _Callback:
@@ -282,7 +287,7 @@ class ManualDispatcher:
     """Turns of the caller's event loop before a task that waits moves the clock: the end of one task
     takes a few to reach those who wait for it, and to cancel others."""
 
-    def __init__(self, clock: ManualClock, rng: random.Random | None = None) -> None:
+    def __init__(self, clock: ManualClock, rng: _Draws | None = None) -> None:
         self.clock: Clock = clock
         self.bound = True
         self._manual = clock
@@ -318,6 +323,10 @@ class ManualDispatcher:
     def deliver(self, mailbox: Mailbox, message: Any) -> None:
         mailbox.post(message)
         self.run_now()
+
+    def draw_order(self, rng: _Draws) -> None:
+        """Draw the next actor to run from now on."""
+        self._rng = rng
 
     def _next(self) -> Runnable:
         ready = self._ready

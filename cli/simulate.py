@@ -1,0 +1,125 @@
+"""`python -m turnout simulate`: the router in a thousand simulated worlds of bad luck."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..actors.runtime.chance import make_rng
+from ..testing.simulation.marks import MARKS
+from ..testing.simulation.run import DEFAULT_HOURS, Summary, run_seeds
+from .failure import EXIT_FAILED
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..testing.simulation.run import Outcome
+
+__all__ = ["add_to"]
+
+HELP = "run the router in simulated worlds and hold it to its invariants"
+EPILOG = """\
+Each seed draws a world (groups, deployments, limits, strategy, retries, fallbacks), then what befalls
+it: errors, outages, crashes, a failing journal, callers that leave. Nothing real is called, no time
+passes. Exit code 0: no invariant was broken and every mark was reached (marks are asked for from
+--marks-from seeds on).
+
+examples:
+  python -m turnout simulate --seeds 1000
+  python -m turnout simulate --seeds 200 --hours 1
+  python -m turnout simulate --seed 4711
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "simulate",
+        help=HELP,
+        description="Runs the router in simulated worlds of bad luck and holds it to its invariants.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=_count, default=200, metavar="N", help="how many (%(default)s)")
+    parser.add_argument("--first", type=int, metavar="SEED", help="the first of them (default: drawn afresh)")
+    parser.add_argument("--seed", type=int, metavar="SEED", help="only this one, once more")
+    parser.add_argument(
+        "--hours",
+        type=_hours,
+        default=DEFAULT_HOURS,
+        metavar="H",
+        help="of each world's own time until its faults stop (%(default)g)",
+    )
+    parser.add_argument(
+        "--marks-from",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="from so many seeds on a mark that was never reached is a failure (%(default)s)",
+    )
+    parser.add_argument("--keep", metavar="FILE", help="append seeds that fail to this file")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the seeds; 0 when all went well."""
+    first = make_rng(None).randrange(1 << 32) if arguments.first is None else arguments.first
+    one = arguments.seed is not None
+    seeds: Iterable[int] = [arguments.seed] if one else range(first, first + arguments.seeds)
+    total = 1 if one else arguments.seeds
+    summary = Summary()
+    with Progress("seeds", total) as progress:
+        for outcome in run_seeds(seeds, arguments.hours, summary):
+            progress.step(f"{len(summary.failures)} failed · {summary.events:,} events")
+            if not outcome.ok:
+                _keep(arguments.keep, outcome)
+    return _report(summary, first, asks_for_marks=total >= arguments.marks_from)
+
+
+def _keep(path: str | None, outcome: Outcome) -> None:
+    if path is not None:
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"{outcome.seed} {outcome.hours:g}  # {outcome.invariant}\n")
+
+
+def _report(summary: Summary, first: int, *, asks_for_marks: bool) -> int:
+    for outcome in summary.failures[:5]:
+        _tell(outcome)
+    reached = len(MARKS) - len(summary.marks.missing)
+    print(
+        f"{summary.seeds} seeds from {first} · {summary.requests:,} requests · {summary.events:,} events · "
+        f"{summary.twice} run twice · {reached} of {len(MARKS)} marks reached · "
+        f"{len(summary.failures)} failed"
+    )
+    failed = bool(summary.failures)
+    if summary.marks.missing and (asks_for_marks or summary.seeds > 1):
+        print("never reached: " + ", ".join(summary.marks.missing))
+        failed = failed or asks_for_marks
+    return EXIT_FAILED if failed else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    print(f"\nseed {outcome.seed}: {outcome.problem}")
+    print(f"  in {outcome.options}")
+    for line in outcome.last[-15:]:
+        print(f"  {line[:200]}")
+    print(f"  again: python -m turnout simulate --seed {outcome.seed} --hours {outcome.hours:g}\n")
+    sys.stdout.flush()
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = "must be 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 10_000:
+        msg = "must be above 0, and 10000 at most"
+        raise argparse.ArgumentTypeError(msg)
+    return value

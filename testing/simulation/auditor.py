@@ -1,0 +1,273 @@
+"""Goes through everything a router records while it lives, and looks into its actors between two steps."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from ...actors.deployment.state import DeploymentState
+from ...actors.journal.codec import encode_event
+from ...messages.events import (
+    CallAbandoned,
+    CallCancelled,
+    CallFailed,
+    CallStarted,
+    CallSucceeded,
+    RequestAccepted,
+)
+from ...supervisor.compile_rules import limits_of
+from .deployment_book import DeploymentBook
+from .options import KEY, PROMPT
+from .request_book import RequestBook
+from .upstream import ANSWER
+from .violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...actors.journal.codec import Recorded
+    from ...supervisor.router import Router
+    from .callers import Callers
+    from .marks import Marks
+    from .rulebook import Rulebook
+    from .upstream import SimulatedUpstream
+
+__all__ = ["Auditor"]
+
+_SECRETS = (PROMPT.encode(), KEY.encode(), ANSWER.encode())
+_FINAL = frozenset({"request_succeeded", "request_failed", "request_cancelled"})
+_DIGEST_BYTES = 16
+
+
+class Auditor:
+    """Books of every deployment and of every open request, and the tests that hold them to the design.
+
+    Attributes:
+        events: how many were looked at.
+        excused_until: until then the process slept.
+    """
+
+    COMPARE_EVERY = 64
+    """Events of a deployment after which its live state is compared with a replay, byte for byte."""
+
+    def __init__(self, rules: Rulebook, callers: Callers, upstream: SimulatedUpstream, marks: Marks) -> None:
+        self.rules = rules
+        self.callers = callers
+        self.upstream = upstream
+        self.marks = marks
+        self.events = 0
+        self.doubtful = False
+        self._digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        self.deployments = {name: DeploymentBook(each, marks) for name, each in rules.deployments.items()}
+        self.requests: dict[str, RequestBook] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._versions: dict[str, int] = {}
+        self._position = 0
+        self._touched: set[str] = set()
+        self._moved: set[str] = set()
+        self._heard: list[Recorded] = []
+        self._shadows: dict[str, _Shadow] = {}
+        self.router: Router = None  # type: ignore[assignment]  # from `watch`
+
+    def __repr__(self) -> str:
+        return f"<Auditor {self.events} events · {len(self.requests)} open requests>"
+
+    @property
+    def digest(self) -> str:
+        """Of every byte recorded so far (I9)."""
+        return self._digest.hexdigest()
+
+    def watch(self, router: Router) -> None:
+        """Hear of all that this router records from now on, and catch up with what it has recorded."""
+        self.router = router
+        router._journal.subscribe(self._heard.extend)
+        deployments = router._wiring.deployments
+        self._shadows = {
+            name: _Shadow(name, limits_of(each, router.settings)) for name, each in deployments.items()
+        }
+
+    # -- events
+
+    def hear(self, recorded: Sequence[Recorded]) -> None:
+        """Go through what was recorded, one event at a time."""
+        for item in recorded:
+            self.events += 1
+            self._numbered(item)
+            self._written(item)
+            kind, _, name = item.stream.partition("/")
+            if kind == "deployment":
+                self._of_deployment(name, item)
+            elif kind == "request":
+                self._of_request(name, item)
+
+    def _numbered(self, item: Recorded) -> None:
+        """I10."""
+        if item.position != self._position + 1:
+            raise Violation("I10", f"position {item.position} follows {self._position}", item.at)
+        self._position = item.position
+        last = self._versions.get(item.stream, 0)
+        if item.version != last + 1:
+            raise Violation("I10", f"{item.stream}: version {item.version} follows {last}", item.at)
+        if item.event.TYPE in _FINAL:
+            self._versions.pop(item.stream, None)
+        else:
+            self._versions[item.stream] = item.version
+
+    def _written(self, item: Recorded) -> None:
+        """I9, I11."""
+        data = encode_event(item.event)
+        self._digest.update(b"%d %s %d %r " % (item.position, item.stream.encode(), item.version, item.at))
+        self._digest.update(data)
+        for secret in _SECRETS:
+            if secret in data:
+                raise Violation("I11", f"{item.event.TYPE} holds {secret.decode()!r}", item.at)
+
+    def _of_deployment(self, name: str, item: Recorded) -> None:
+        book = self.deployments[name]
+        event = item.event
+        parallel = None
+        if type(event) is CallStarted:
+            asker = self.callers.open.get(event.request_id)
+            parallel = None if asker is None else asker.fields.get("max_parallel_requests")
+        elif isinstance(event, (CallSucceeded, CallFailed, CallCancelled)):
+            self._usage_is_what_was_told(event, item.at)
+            self._moved.add(event.request_id)
+        elif type(event) is CallAbandoned:
+            self.upstream.under_way.pop(event.call_id, None)
+        book.apply(event, item.at, parallel)
+        self._shadows[name].apply(event, item.at)
+        self._touched.add(name)
+
+    def _usage_is_what_was_told(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
+        told = self.upstream.told.pop(event.call_id, None)
+        if told is None:
+            return
+        said = (told.prompt_tokens, told.completion_tokens)
+        if (event.prompt_tokens, event.completion_tokens) != said:
+            raise Violation("books", f"call {event.call_id} used {said}, recorded is {event!r}", at)
+
+    def _of_request(self, name: str, item: Recorded) -> None:
+        event = item.event
+        book = self.requests.get(name)
+        if type(event) is RequestAccepted:
+            if book is not None:
+                raise Violation("I1", f"request {name} was accepted twice", item.at)
+            asker = self.callers.open.get(name)
+            fields = None if asker is None else asker.fields
+            book = RequestBook(self.rules, self.marks, self.deployments, fields)
+            self.requests[name] = book
+            heapq.heappush(self._deadlines, (event.deadline, name))
+        elif book is None:
+            raise Violation("I1", f"request {name}: {event.TYPE}, and it is not open", item.at)
+        book.apply(event, item.at)
+        self._moved.add(name)
+        if book.phase == "done":
+            del self.requests[name]
+
+    # -- between two steps
+
+    def look(self, now: float) -> None:
+        """The world stands still for a moment: everything recorded must be acted on by now."""
+        if self._heard:
+            heard, self._heard[:] = tuple(self._heard), ()
+            self.hear(heard)
+        self._replies_are_there(now)
+        self._nobody_is_late(now)
+        self._nobody_is_nowhere(now)
+        if self._touched:
+            for name in self._touched:
+                self._live_state_is_the_books(name, now)
+            self._touched.clear()
+
+    def _replies_are_there(self, now: float) -> None:
+        """I1: the reply and the record of it come together."""
+        for caller in self.callers.just_ended:
+            book = self.requests.get(caller.request_id)
+            if book is not None and not caller.left:
+                raise Violation("I1", f"request {caller.request_id} had its reply, unrecorded", now)
+            self._says_no_secret(caller.error, now)
+        self.callers.just_ended.clear()
+
+    def _says_no_secret(self, error: BaseException | None, now: float) -> None:
+        """I11."""
+        if error is not None:
+            text = f"{error} {error!r} {getattr(error, 'attempts', '')!r}".encode()
+            for secret in _SECRETS:
+                if secret in text:
+                    raise Violation("I11", f"{type(error).__name__} says {secret.decode()!r}", now)
+
+    def _nobody_is_late(self, now: float) -> None:
+        """I1."""
+        deadlines = self._deadlines
+        while deadlines and (deadlines[0][1] not in self.requests or deadlines[0][0] < now):
+            deadline, name = heapq.heappop(deadlines)
+            book = self.requests.get(name)
+            if book is not None and now > book.last_moment:
+                raise Violation("I1", f"request {name} was due at {deadline} and has no reply", now)
+
+    def _nobody_is_nowhere(self, now: float) -> None:
+        """I1: an open request is being chosen for, waits, pauses, or has a call under way."""
+        for name in self._moved:
+            book = self.requests.get(name)
+            if book is not None and not book.is_somewhere():
+                raise Violation("I1", f"request {name} has a call that is nowhere: {book.calls}", now)
+        self._moved.clear()
+
+    def excuse(self, now: float) -> None:
+        """The process slept until now: what fell due meanwhile is late, and rightly so."""
+        for name, book in self.requests.items():
+            if book.deadline < now:
+                book.excused_until = now
+                heapq.heappush(self._deadlines, (now, name))
+
+    def live(self, name: str) -> Any:
+        """A deployment's actor, None while it is dead."""
+        ref = self.router._switchboard.deployments.get(name)
+        return None if ref is None or not ref.is_alive() else ref._actor_weakref()
+
+    def _live_state_is_the_books(self, name: str, now: float) -> None:
+        """I4, I8."""
+        book, shadow, actor = self.deployments[name], self._shadows[name], self.live(name)
+        if actor is None:
+            return
+        book.settle_foretold(now)
+        state = actor.state
+        breaker = state.breaker
+        if state.open.keys() != book.open.keys() or len(actor._running) != len(book.open):
+            what = f"{name} has {sorted(state.open)} open, its journal says {sorted(book.open)}"
+            raise Violation("I4", what, now)
+        if (breaker.until, breaker.trips, breaker.probe) != (book.until, book.trips, book.probe):
+            raise Violation("I8", f"the breaker of {name} is {breaker!r}, the books have {book!r}", now)
+        if shadow.events >= self.COMPARE_EVERY:
+            shadow.compare(state, now)
+
+    def compare_all(self, now: float) -> None:
+        """I8, for every deployment that lives."""
+        for name, shadow in self._shadows.items():
+            actor = self.live(name)
+            if actor is not None:
+                shadow.compare(actor.state, now)
+
+
+class _Shadow:
+    """The state of a deployment, kept current by its events alone, now and then by way of a snapshot."""
+
+    def __init__(self, name: str, limits: Any) -> None:
+        self.name = name
+        self.limits = limits
+        self.state = DeploymentState(name, limits)
+        self.events = 0
+
+    def apply(self, event: Any, at: float) -> None:
+        self.state.apply(event, at)
+        self.events += 1
+
+    def compare(self, live: DeploymentState, now: float) -> None:
+        """I8."""
+        self.events = 0
+        replayed = self.state.snapshot(now)
+        if replayed != live.snapshot(now):
+            what = f"{self.name} is {live.snapshot(now)}, its events say {replayed}"
+            raise Violation("I8", what, now)
+        self.state = DeploymentState.restore(self.name, self.limits, replayed)

@@ -1,0 +1,195 @@
+"""Those who ask: they send requests of every kind, read streams at their pace, and leave when they like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from ...actors.runtime.actor import MailboxFullError
+from ...actors.runtime.channel import ChannelClosed
+from ...messages.errors import TurnoutError
+from ...messages.requests import CompletionRequest
+from ...messages.settings import STRATEGIES
+from ...supervisor.stream import ModelStream
+from .options import PROMPT
+
+if TYPE_CHECKING:
+    from ...actors.runtime.clock import Clock
+    from ...supervisor.router import Router
+    from .chance import Chance
+    from .marks import Marks
+    from .options import Options
+
+__all__ = ["Callers", "SimulatedCaller"]
+
+_MESSAGES = [{"role": "user", "content": PROMPT}]
+_LONG = [{"role": "user", "content": PROMPT * 60}]
+
+_WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
+    ("stream", 2, (True,)),
+    ("max_tokens", 2, (20, 200, 900)),
+    ("messages", 4, (_LONG,)),
+    ("timeout", 4, (5.0, 0.5, 60.0)),
+    ("stream_timeout", 6, (1.0, 0.1)),
+    ("num_retries", 6, (1, 0, 2, 3)),
+    ("priority", 6, (0, 1, 2)),
+    ("max_parallel_requests", 8, (1, 2, 3)),
+    ("routing_strategy", 10, STRATEGIES),
+    ("hedge_after", 10, (0.2,)),
+    ("disable_fallbacks", 12, (True,)),
+)
+"""What a request may bring along: the field, once in how many requests, and its values."""
+
+
+@define(eq=False)
+class SimulatedCaller:
+    """One who asked.
+
+    Attributes:
+        request_id: of the request.
+        asked_at, settled_at: router time; `settled_at` is None while there is no reply.
+        fields: what was asked for.
+        reply: the answer or the error; a stream that is being read.
+        ended: nothing more will come, and `error` says why if it was not a good end.
+        left: gave up before the end.
+    """
+
+    request_id: str
+    asked_at: float
+    fields: dict[str, Any]
+    future: Any = field(repr=False)
+    settled_at: float | None = None
+    reply: Any = field(default=None, repr=False)
+    error: BaseException | None = None
+    chunks: int = 0
+    pace: float = 0.01
+    ended: bool = False
+    left: bool = False
+
+
+class Callers:
+    """All who asked this life of the router and have not had their last word yet."""
+
+    def __init__(self, chance: Chance, options: Options, marks: Marks) -> None:
+        self.chance = chance
+        self.options = options
+        self.marks = marks
+        self.open: dict[str, SimulatedCaller] = {}
+        self.just_ended: list[SimulatedCaller] = []
+        self.asked = 0
+        self.refused = 0
+        self.calm = False
+        self._settled: list[SimulatedCaller] = []
+        self._names = (*options.groups, *options.provider_of)
+
+    def __repr__(self) -> str:
+        return f"<Callers {self.asked} asked · {len(self.open)} open>"
+
+    def forget(self) -> None:
+        """The router died, and all who waited for it know."""
+        self.open.clear()
+        self._settled.clear()
+        self.just_ended.clear()
+
+    # -- asking
+
+    def ask(self, router: Router, clock: Clock, fields: dict[str, Any] | None = None) -> None:
+        """Somebody sends a request."""
+        drawn = self._draw() if fields is None else fields
+        request = CompletionRequest(**drawn)
+        self.asked += 1
+        try:
+            future = router.ask(request, block=False)
+        except MailboxFullError:
+            self.marks.sometimes("mailbox full")
+            return
+        except TurnoutError:  # refused at the edge: a list of fallbacks that makes no sense, for one
+            self.refused += 1
+            return
+        caller = SimulatedCaller(future.request_id, clock.now(), drawn, future)
+        self.open[caller.request_id] = caller
+        future.add_done_callback(lambda: self._settled.append(caller))
+        if drawn.get("stream"):
+            caller.pace = self.chance.choice((0.01, 1.0, 1e6))
+        if not self.calm and "leaving" in self.options.faults and self.chance.one_in(4):
+            leave_after = self.chance.exponential(self.chance.choice((0.5, 5.0)))
+            clock.call_later(leave_after, lambda: self._leave(caller))
+
+    def _draw(self) -> dict[str, Any]:
+        """The fields of a request, most of them left out."""
+        chance = self.chance
+        model = chance.choice(self._names) if chance.below(2) else chance.choice(self.options.groups)
+        fields: dict[str, Any] = {"model": model, "messages": _MESSAGES}
+        kind = chance.below(64)
+        if kind < 32:  # half of them are as plain as can be
+            return fields
+        if kind == 63:
+            fields["model"] = "no-such-model"
+        for name, one_in, values in _WISHES:
+            if chance.one_in(one_in):
+                fields[name] = chance.choice(values)
+        if chance.one_in(8):
+            fields["fallbacks"] = chance.subset(self._names)
+        return fields
+
+    # -- after each step of the world
+
+    def attend(self, clock: Clock) -> None:
+        """Take what has come."""
+        while self._settled:
+            caller = self._settled.pop()
+            caller.settled_at = clock.now()
+            try:
+                caller.reply = caller.future.get(timeout=0)
+            except TurnoutError as error:
+                self._end(caller, error)
+                continue
+            if isinstance(caller.reply, ModelStream):
+                caller.future = None  # a stream is its reader's alone
+                self._read(caller, clock)
+            else:
+                self._end(caller, None)
+
+    def _end(self, caller: SimulatedCaller, error: BaseException | None) -> None:
+        caller.ended = True
+        caller.error = error
+        if self.open.pop(caller.request_id, None) is not None:
+            self.just_ended.append(caller)
+
+    def _read(self, caller: SimulatedCaller, clock: Clock) -> None:
+        """Take the chunks that are there; come back for more."""
+        if caller.ended:
+            return
+        stream = caller.reply
+        try:
+            while stream._channel.get_nowait() is not None:
+                caller.chunks += 1
+        except ChannelClosed as closed:
+            stream._ended = True
+            self._end(caller, closed.error)
+            return
+        pace = 0.01 if self.calm else caller.pace
+        clock.call_later(min(pace, 30.0), lambda: self._read(caller, clock))
+
+    def _leave(self, caller: SimulatedCaller) -> None:
+        """Give up: the future is cancelled, the stream is closed, or just dropped."""
+        if caller.ended or caller.request_id not in self.open:
+            return
+        caller.left = True
+        if caller.reply is None:
+            caller.future.cancel()
+            return
+        stream, caller.reply = caller.reply, None
+        self._end(caller, None)
+        if self.chance.below(2):
+            self.marks.sometimes("stream forgotten")
+            del stream  # the garbage collector leaves word
+            return
+        self.marks.sometimes("caller left a stream")
+        stream.close()
+
+    def leave_all(self) -> None:
+        """Nobody waits any longer."""
+        for caller in tuple(self.open.values()):
+            self._leave(caller)

@@ -1,0 +1,304 @@
+"""An auditor's own account of one request: where it may go next, and when it must be over. I1, I5, I6, I7."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from ...messages.events import (
+    AttemptFailed,
+    DeploymentPicked,
+    FellBack,
+    HedgeRefused,
+    HedgeSettled,
+    RequestAccepted,
+    RequestCancelled,
+    RequestFailed,
+    RequestSucceeded,
+    RetryScheduled,
+    WaitStarted,
+)
+from .rulebook import CALLS_FOR_ANOTHER
+from .violation import Violation
+
+if TYPE_CHECKING:
+    from ...messages.events import Event
+    from .deployment_book import DeploymentBook
+    from .marks import Marks
+    from .rulebook import Rulebook
+
+__all__ = ["RequestBook"]
+
+STALE = 0.01
+"""Seconds after which a group must know what its deployments can take."""
+
+ROUNDING = 1e-6
+"""Seconds by which sums of times may differ from the times they stand for."""
+
+
+@define(eq=False)
+class RequestBook:
+    """Where one request stands.
+
+    Attributes:
+        fields: what its caller asked for; None when nobody knows (it came before a restart).
+        phase: choosing, waiting, pausing, calling or done.
+        excused_until: the process slept until then, so nothing could be in time before it.
+        only: the deployment that the current group was asked for by its id.
+    """
+
+    rules: Rulebook
+    marks: Marks
+    books: dict[str, DeploymentBook]
+    fields: dict[str, Any] | None
+    request_id: str = ""
+    group: str = ""
+    phase: str = "choosing"
+    accepted_at: float = 0.0
+    deadline: float = 0.0
+    excused_until: float = 0.0
+    only: str | None = None
+    tried: list[str] = field(factory=list)
+    history: list[tuple[str, str]] = field(factory=list)
+    failed: set[str] = field(factory=set)
+    never: set[str] = field(factory=set)
+    calls: dict[str, str] = field(factory=dict)
+    attempts_here: int = 0
+    hedges: int = 0
+    retries: int = 0
+    error: AttemptFailed | None = None
+    paused_until: float = 0.0
+    waiting_since: float | None = None
+    doubtful: bool = False
+    tokens: int | None = None
+
+    def apply(self, event: Event, at: float) -> None:
+        """Take an event into account.
+
+        Raises:
+            Violation: it must not have happened.
+        """
+        if self.phase == "done":
+            raise Violation("I1", f"request {self.request_id}: {event!r} after its final reply", at)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event, at)
+
+    def _must(self, truth: object, invariant: str, what: str, at: float) -> None:
+        if not truth:
+            raise Violation(invariant, f"request {self.request_id}: {what}", at)
+
+    @property
+    def last_moment(self) -> float:
+        """By then it must have its reply."""
+        return max(self.deadline, self.excused_until) + ROUNDING
+
+    # -- events
+
+    def _accepted(self, event: RequestAccepted, at: float) -> None:
+        self.request_id, self.group = event.request_id, event.group
+        self.accepted_at, self.deadline = at, event.deadline
+        self.tried = [event.group]
+        fields = self.fields
+        if fields is None:
+            return
+        if "max_tokens" in fields:
+            self.tokens = event.input_tokens + fields["max_tokens"]
+        wanted = at + self.rules.seconds(fields)
+        self._must(abs(event.deadline - wanted) < ROUNDING, "I1", f"its deadline is {event.deadline}", at)
+        if self.rules.group_of(event.model) is None:
+            self.marks.sometimes("unknown model")
+        self._go_to(event.model)
+
+    def _go_to(self, name: str) -> None:
+        self.only = name if name in self.rules.deployments else None
+
+    def _picked(self, event: DeploymentPicked, at: float) -> None:
+        decision, name = event.decision, event.decision.deployment_id
+        self._must(at <= self.last_moment, "I1", "picked after its deadline", at)
+        self._must(decision.group == self.group, "I6", f"{decision.group} chose, {self.group} was asked", at)
+        self._must(self.rules.may_serve(self.group, name), "I6", f"{name} is not of {self.group}", at)
+        self._must(self.only in (None, name), "I6", f"{name} was picked, {self.only} was named", at)
+        self._must(name not in self.never, "I5", f"{name} would only fail the same way again", at)
+        if name in self.failed and self.only is None:
+            self.marks.sometimes("failed deployment asked again")
+            others = self._idle_others(at)
+            self._must(not others, "I5", f"{name} had failed, and {others} stood idle", at)
+        if event.hedge:
+            self.hedges += 1
+            self._must(name not in self.calls.values(), "I5", f"{name} was hedged with itself", at)
+        elif event.call_id not in self.calls:
+            self._begin_attempt(at)
+        self.calls[event.call_id] = name
+        self.phase, self.waiting_since = "calling", None
+
+    def _idle_others(self, at: float) -> list[str]:
+        """Those of the group that have not failed, are free, and have been so long enough to be known."""
+        if self.fields is None or "max_parallel_requests" in self.fields:
+            return []
+        return [
+            name
+            for name, book in self.books.items()
+            if book.rules.group == self.group
+            and name not in self.failed
+            and book.changed_at < at - STALE
+            and not book.doubtful(at)
+            and book.idle_at(at - STALE, self.tokens)
+            and book.idle_at(at, self.tokens)
+        ]
+
+    def _under_way(self) -> list[str]:
+        """The calls that have started; one that was refused has not."""
+        return [call_id for call_id, name in self.calls.items() if call_id in self.books[name].open]
+
+    def _begin_attempt(self, at: float) -> None:
+        self._must(at >= self.paused_until - ROUNDING, "I7", "it did not sleep as long as it had to", at)
+        if self.attempts_here and self.error is not None and self.fields is not None:
+            allowed = self._allowed()
+            what = f"attempt {self.attempts_here + 1} in {self.group}, {allowed} retries are allowed"
+            self._must(self.attempts_here <= allowed or self.doubtful, "I7", what, at)
+            self.retries += 1
+        self.attempts_here += 1
+
+    def _allowed(self) -> int:
+        assert self.error is not None
+        assert self.fields is not None
+        return self.rules.retries(self.error.error, self.fields, self.error.deployment_id)
+
+    def _attempt_failed(self, event: AttemptFailed, at: float) -> None:
+        name = self.calls.pop(event.call_id, None)
+        self._must(
+            name == event.deployment_id, "books", f"{event.deployment_id} failed it, {name} had it", at
+        )
+        self.error = event
+        if name is not None:
+            self.failed.add(name)
+            if event.error in CALLS_FOR_ANOTHER:
+                self.never.add(name)
+        if not self.calls:
+            self.phase = "choosing"
+
+    def _waits(self, event: WaitStarted, at: float) -> None:
+        allowed = self.fields is None or self.error is not None or self.rules.waits(self.fields)
+        self._must(allowed, "I7", "it waits, and was to fail", at)
+        known = event.until is not None and event.left_out and all(i.until for i in event.left_out)
+        if known and event.until is not None and len(event.left_out) < 32:
+            self._must(event.until < self.deadline, "I7", "it waits for what comes too late", at)
+        self.phase = "waiting"
+        self.waiting_since = at if self.waiting_since is None else self.waiting_since
+
+    def _pauses(self, event: RetryScheduled, at: float) -> None:
+        self.marks.sometimes("retry after a pause")
+        self._must(self.error is not None, "I7", "it sleeps, and nothing has failed", at)
+        assert self.error is not None
+        self.paused_until = at + event.seconds
+        self._must(self.paused_until < self.deadline, "I7", f"it sleeps {event.seconds} s, too long", at)
+        least = max(float(self.rules.settings.get("retry_after", 0.0)), self.error.retry_after or 0.0)
+        self._must(event.seconds >= least - ROUNDING, "I7", f"it sleeps {event.seconds} s, not {least}", at)
+        if self.fields is not None:
+            made = self.attempts_here - bool(self.calls)  # one that was refused was not made
+            what = f"it sleeps after attempt {made}"
+            self._must(made <= self._allowed() or self.doubtful, "I7", what, at)
+        self.phase = "pausing"
+
+    def _fell_back(self, event: FellBack, at: float) -> None:
+        self._must(not self._under_way(), "I6", "it fell back with a call under way", at)
+        self.calls.clear()
+        self._must(event.from_group == self.group, "I6", f"it fell back from {event.from_group}", at)
+        self.history.append((event.from_group, event.error))
+        if self.fields is not None:
+            name = self.rules.fallbacks(self.fields, self.history, self.tried)
+            expected = None if name is None else self.rules.group_of(name)
+            what = f"it fell back to {event.to_group}, not to {expected}"
+            self._must(expected == event.to_group, "I6", what, at)
+            self._go_to(name or "")
+        self._must(event.to_group not in self.tried, "I6", f"{event.to_group} was tried before", at)
+        self.tried.append(event.to_group)
+        if len(self.tried) - 1 == self.rules.max_fallbacks:
+            self.marks.sometimes("max_fallbacks reached")
+        self.group = event.to_group
+        self.failed, self.never = set(), set()
+        self.attempts_here, self.error, self.paused_until = 0, None, 0.0
+        self.phase, self.waiting_since = "choosing", None
+
+    def _hedge_refused(self, event: HedgeRefused, _at: float) -> None:
+        self.calls.pop(event.call_id, None)
+
+    def _hedge_settled(self, event: HedgeSettled, at: float) -> None:
+        self.calls.pop(event.loser, None)
+
+    # -- the end
+
+    def _in_time(self, at: float) -> None:
+        what = f"its reply came {at - self.deadline:.6f} s after its deadline"
+        self._must(at <= self.last_moment, "I1", what, at)
+        self.phase = "done"
+
+    def is_somewhere(self) -> bool:
+        """Whether it is where its phase says: one whose call has ended must be told, and go on."""
+        return self.phase != "calling" or bool(self._under_way())
+
+    def _succeeded(self, event: RequestSucceeded, at: float) -> None:
+        self._in_time(at)
+        self._must(event.deployment_id in self.calls.values(), "books", "answered by a stranger", at)
+        if event.fallbacks:
+            self.marks.sometimes("answered by a fallback")
+        elif event.retries:
+            self.marks.sometimes("answered by a retry")
+        else:
+            self.marks.sometimes("answered at the first attempt")
+        self._must(event.fallbacks == len(self.tried) - 1, "books", f"{event.fallbacks} fallbacks", at)
+
+    def _failed(self, event: RequestFailed, at: float) -> None:
+        phase = self.phase
+        self._in_time(at)
+        if event.error == "Timeout" and at >= self.deadline - ROUNDING:
+            self._mark_deadline(phase)
+        elif event.error not in ("RouterClosedError", "MidStreamError", "APIError"):
+            self._gave_up(event, at)
+
+    def _mark_deadline(self, phase: str) -> None:
+        if phase == "waiting":
+            self.marks.sometimes("deadline while waiting")
+        elif phase == "pausing":
+            self.marks.sometimes("deadline during a pause")
+        elif self.calls or phase == "choosing":
+            self.marks.sometimes("deadline during a call")
+
+    def _gave_up(self, event: RequestFailed, at: float) -> None:
+        """All fallbacks must have been tried, and the first group's error is the one that is told."""
+        if event.error == "NoDeploymentsAvailable":
+            self.marks.sometimes("nobody available")
+        if self.history:
+            self.marks.sometimes("fallbacks exhausted")
+            first = self.history[0][1]
+            self._must(event.error == first, "I6", f"it failed with {event.error}, {first} came first", at)
+        if self.fields is None or self.doubtful:
+            return
+        if self.error is None:
+            last = event.error if not self.history else "NoDeploymentsAvailable"
+        else:
+            last = self.error.error
+        left = self.rules.fallbacks(self.fields, [*self.history, (self.group, last)], self.tried)
+        self._must(left is None, "I6", f"it gave up, and {left} was not tried", at)
+
+    def _cancelled(self, _event: RequestCancelled, at: float) -> None:
+        waiting = self.phase == "waiting"
+        self.marks.sometimes("caller left while waiting" if waiting else "caller left during a call")
+        self._in_time(at)
+
+
+_HANDLERS: dict[type, Any] = {
+    RequestAccepted: RequestBook._accepted,
+    DeploymentPicked: RequestBook._picked,
+    AttemptFailed: RequestBook._attempt_failed,
+    WaitStarted: RequestBook._waits,
+    RetryScheduled: RequestBook._pauses,
+    FellBack: RequestBook._fell_back,
+    HedgeRefused: RequestBook._hedge_refused,
+    HedgeSettled: RequestBook._hedge_settled,
+    RequestSucceeded: RequestBook._succeeded,
+    RequestFailed: RequestBook._failed,
+    RequestCancelled: RequestBook._cancelled,
+}

@@ -1,0 +1,210 @@
+"""What the options promise, read once more and apart from the code under test.
+
+The router compiles its settings to rules; here the same settings are read by other eyes, straight
+from what the user wrote, so that a wrong reading on either side shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from .options import Options
+
+__all__ = ["CALLS_FOR_ANOTHER", "DeploymentRules", "Rulebook"]
+
+CALLS_FOR_ANOTHER = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError"})
+"""Errors that the same deployment would only repeat."""
+
+_COUNTED = CALLS_FOR_ANOTHER | {
+    "Timeout",
+    "RateLimitError",
+    "InternalServerError",
+    "BadGatewayError",
+    "ServiceUnavailableError",
+    "APIError",
+    "APIConnectionError",
+}
+_NEVER_RETRIED = frozenset(
+    {
+        "BadRequestError",
+        "UnprocessableEntityError",
+        "ContextWindowExceededError",
+        "ContentPolicyViolationError",
+        "NoDeploymentsAvailable",
+    }
+)
+_LONGEST_COOLDOWN = 300.0
+_POLICY_WORD = {
+    "BadRequestError": "BadRequestError",
+    "ContextWindowExceededError": "BadRequestError",
+    "AuthenticationError": "AuthenticationError",
+    "Timeout": "TimeoutError",
+    "RateLimitError": "RateLimitError",
+    "ContentPolicyViolationError": "ContentPolicyViolationError",
+    "InternalServerError": "InternalServerError",
+}
+
+
+@frozen
+class DeploymentRules:
+    """What one deployment admits by and rests by."""
+
+    id: str
+    group: str
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+    num_retries: int | None
+    timeout: float | None
+    prices: tuple[float, float] | None
+    cooldown_time: float
+    allowed_fails: int
+    allowed_by_error: dict[str, int]
+    never_cools: bool
+
+    def counted(self, error: str) -> bool:
+        """Whether a failure speaks against the deployment."""
+        return error in _COUNTED or error in self.allowed_by_error
+
+    def rest(
+        self, error: str, retry_after: float | None, trips: int, recent: int, *, probe: bool
+    ) -> float | None:
+        """Seconds to rest after a counted failure, None for not at all (SEMANTICS, "Cooldown")."""
+        if self.never_cools or not self.counted(error):
+            return None
+        if error == "RateLimitError" and retry_after is not None:
+            return retry_after
+        own = self.allowed_by_error.get(error)
+        at_once = own is None and error in CALLS_FOR_ANOTHER
+        if not (probe or at_once or recent > (self.allowed_fails if own is None else own)):
+            return None
+        if retry_after is not None:
+            return retry_after
+        doublings = trips if probe else max(0, trips - 1)
+        return min(max(_LONGEST_COOLDOWN, self.cooldown_time), self.cooldown_time * 2.0**doublings)
+
+
+@frozen
+class Rulebook:
+    """The rules of a whole world."""
+
+    deployments: dict[str, DeploymentRules]
+    groups: tuple[str, ...]
+    settings: dict[str, Any]
+    substitutes: dict[str, list[str]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, options: Options) -> Rulebook:
+        settings = options.settings
+        args = settings.get("routing_strategy_args") or {}
+        rules = {
+            entry["model_info"]["id"]: _deployment_rules(entry, settings) for entry in options.model_list
+        }
+        return cls(rules, options.groups, settings, args.get("substitutes", {}))
+
+    def group_of(self, name: str) -> str | None:
+        """Where a name leads: a group's own, or a deployment's id."""
+        if name in self.groups:
+            return name
+        rules = self.deployments.get(name)
+        return None if rules is None else rules.group
+
+    def may_serve(self, group: str, deployment_id: str) -> bool:
+        """Whether a deployment belongs to a group, or stands in for it."""
+        home = self.deployments[deployment_id].group
+        return home == group or home in self.substitutes.get(group, ())
+
+    def waits(self, fields: dict[str, Any]) -> bool:
+        """Whether a request queues when nobody is eligible."""
+        settings = self.settings
+        priority = fields.get("priority", settings.get("default_priority"))
+        return priority is not None or settings.get("on_exhausted") == "wait"
+
+    def seconds(self, fields: dict[str, Any]) -> float:
+        """The time a request has."""
+        return float(fields.get("timeout") or self.settings.get("timeout") or 6000.0)
+
+    def retries(self, error: str, fields: dict[str, Any], deployment_id: str | None) -> int:
+        """Retries after the first attempt of a group, for this error (SEMANTICS, "Retries")."""
+        asked = fields.get("num_retries")
+        if asked == 0:
+            return 0
+        policy = self.settings.get("retry_policy") or {}
+        word = _POLICY_WORD.get(error)
+        named = policy.get(f"{word}Retries")
+        if named is not None:
+            return int(named)
+        if error in _NEVER_RETRIED:
+            return 0
+        if asked is not None:
+            return int(asked)
+        own = self.deployments[deployment_id].num_retries if deployment_id in self.deployments else None
+        if own is not None:
+            return own
+        most = policy.get("max_retries")
+        return int(self.settings.get("num_retries", 0) if most is None else most)
+
+    @property
+    def max_fallbacks(self) -> int:
+        return int(self.settings.get("max_fallbacks", 5))
+
+    def fallbacks(
+        self, fields: dict[str, Any], history: list[tuple[str, str]], tried: list[str]
+    ) -> str | None:
+        """The name that must be tried next after these (group, error), None when there is none."""
+        if fields.get("disable_fallbacks") or len(tried) > self.max_fallbacks:
+            return None
+        for position, (group, error) in enumerate(history):
+            targets = self._targets(fields, group, error)
+            if position == 0 and not targets:
+                targets = self.settings.get("default_fallbacks", [])
+            for name in targets:
+                if self.group_of(name) not in (None, *tried):
+                    return name
+        return None
+
+    def _targets(self, fields: dict[str, Any], group: str, error: str) -> list[str]:
+        own = fields.get("fallbacks")
+        if own is not None:  # a list for every group; it goes before everything of the router's
+            return [name for name in own if name not in (group, fields["model"])]
+        if group not in self.groups:  # a slip of the pen: no list was meant for it
+            return []
+        kind = {
+            "ContextWindowExceededError": "context_window_fallbacks",
+            "ContentPolicyViolationError": "content_policy_fallbacks",
+        }.get(error)
+        if kind is not None and (special := self._table(kind).get(group)):
+            return special
+        return self._table("fallbacks").get(group, [])
+
+    def _table(self, name: str) -> dict[str, list[str]]:
+        return {group: targets for row in self.settings.get(name, []) for group, targets in row.items()}
+
+
+def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> DeploymentRules:
+    params, info = entry["litellm_params"], entry["model_info"]
+    prices = (info.get("input_cost_per_token"), info.get("output_cost_per_token"))
+    cooldown_time = params.get("cooldown_time", settings.get("cooldown_time", 1.0))
+    policy = settings.get("allowed_fails_policy") or {}
+    allowed = {
+        error: policy[f"{word}AllowedFails"]
+        for error, word in _POLICY_WORD.items()
+        if f"{word}AllowedFails" in policy
+    }
+    return DeploymentRules(
+        info["id"],
+        entry["model_name"],
+        params.get("rpm"),
+        params.get("tpm"),
+        params.get("max_parallel_requests", settings.get("default_max_parallel_requests")),
+        params.get("num_retries"),
+        params.get("timeout"),
+        None if None in prices else prices,
+        cooldown_time,
+        settings.get("allowed_fails", 3),
+        allowed,
+        bool(settings.get("disable_cooldowns")) or cooldown_time <= 0,
+    )

@@ -1,0 +1,152 @@
+"""Runs worlds: one seed, many seeds, the same seed twice."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from .chance import SeededChance
+from .marks import Marks
+from .violation import Violation
+from .world import World, only_our_crashes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .chance import Chance
+
+__all__ = ["DEFAULT_HOURS", "TWICE_EVERY", "Outcome", "Summary", "run_seed", "run_seeds", "run_world"]
+
+DEFAULT_HOURS = 0.02
+"""A world's own time until its faults stop: 72 s, in which a minute's limits come and go."""
+
+TWICE_EVERY = 20
+"""One seed in so many is run a second time, and must record the same bytes."""
+
+
+@frozen
+class Outcome:
+    """What came of one world.
+
+    Attributes:
+        seed: that made it; None when something else drew.
+        hours: of its own time with faults.
+        problem: what went wrong, None when all was well.
+        invariant: which invariant it broke; "error" when the simulator itself failed.
+        options: the world, in one line.
+        digest: of every byte that was recorded.
+        requests, events, steps: how much happened.
+        tape: what was drawn, for whoever wants to make it shorter.
+        last: the last events before it went wrong, as lines.
+    """
+
+    seed: int | None
+    hours: float
+    problem: str | None
+    invariant: str | None
+    options: str
+    digest: str
+    requests: int
+    events: int
+    steps: int
+    tape: tuple[int, ...] = field(default=(), repr=False)
+    last: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+def run_world(chance: Chance, hours: float, marks: Marks) -> Outcome:
+    """Let one world live. A violation is an outcome, not an exception."""
+    problem = invariant = None
+    world = None
+    try:
+        with only_our_crashes() as crashes:
+            world = World(chance, hours, marks, crashes)
+            world.live()
+    except Violation as violation:
+        problem, invariant = str(violation), violation.invariant
+    except Exception as error:  # noqa: BLE001  (whatever it is, it has a seed)
+        problem, invariant = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "error"
+    last: tuple[str, ...] = ()
+    if world is not None:
+        if problem is not None:
+            last = world.last_events()
+        world.abandon()
+    return Outcome(
+        getattr(chance, "seed", None),
+        hours,
+        problem,
+        invariant,
+        repr(world.options) if world is not None else "no world was made",
+        world.auditor.digest if world is not None else "",
+        world.callers.asked if world is not None else 0,
+        world.auditor.events if world is not None else 0,
+        world.steps if world is not None else 0,
+        tuple(getattr(chance, "tape", ())),
+        last,
+    )
+
+
+def run_seed(seed: int, hours: float = DEFAULT_HOURS, marks: Marks | None = None) -> Outcome:
+    """Let the world of one seed live."""
+    return run_world(SeededChance(seed), hours, Marks() if marks is None else marks)
+
+
+@define
+class Summary:
+    """What came of many worlds.
+
+    Attributes:
+        failures: those that went wrong.
+        marks: how often each mark was reached, over all of them.
+    """
+
+    marks: Marks = field(factory=Marks)
+    seeds: int = 0
+    twice: int = 0
+    requests: int = 0
+    events: int = 0
+    failures: list[Outcome] = field(factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.requests += outcome.requests
+        self.events += outcome.events
+        if not outcome.ok:
+            self.failures.append(outcome)
+
+
+def run_seeds(seeds: Iterable[int], hours: float, summary: Summary) -> Iterator[Outcome]:
+    """Let many worlds live, one after the other; `summary` grows meanwhile."""
+    for seed in seeds:
+        outcome = run_seed(seed, hours, summary.marks)
+        if outcome.ok and seed % TWICE_EVERY == 0:
+            outcome = _the_same_again(outcome)
+            summary.twice += 1
+        summary.add(outcome)
+        yield outcome
+
+
+def _the_same_again(first: Outcome) -> Outcome:
+    """I9."""
+    assert first.seed is not None
+    second = run_seed(first.seed, first.hours)
+    if second.digest == first.digest:
+        return first
+    what = f"the second run of the same seed recorded other bytes: {first.digest}, {second.digest}"
+    violation = Violation("I9", what)
+    return Outcome(
+        first.seed,
+        first.hours,
+        str(violation),
+        "I9",
+        first.options,
+        first.digest,
+        first.requests,
+        first.events,
+        first.steps,
+    )
