@@ -46,15 +46,13 @@ class Plan:
     Attributes:
         direct: hooks of callbacks that have no coroutine among those they use: the worker runs them.
         chained: the hooks of the others, which must keep their order over two places.
+        awaited, blocking: the events that somebody wants to hear of, of requests asked in this way.
     """
 
     direct: dict[tuple[Event, bool], tuple[Hook, ...]]
     chained: dict[tuple[Event, bool], tuple[Hook, ...]]
-
-    def wants(self, event: Event, *, blocking: bool) -> bool:
-        """Whether anybody is to be told."""
-        key = (event, blocking)
-        return key in self.direct or key in self.chained
+    awaited: frozenset[Event]
+    blocking: frozenset[Event]
 
 
 def is_callback(value: Any) -> bool:
@@ -83,6 +81,10 @@ def plan_for(callbacks: Iterable[Any], success: Iterable[Any] = (), failure: Ite
     return Plan(
         {key: tuple(hooks) for key, hooks in direct.items()},
         {key: tuple(hooks) for key, hooks in chained.items()},
+        *(
+            frozenset(event for event, way in (*direct, *chained) if way is blocking)
+            for blocking in (False, True)
+        ),
     )
 
 

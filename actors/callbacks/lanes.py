@@ -124,6 +124,7 @@ class Chains:
         self._chains: dict[str, deque[tuple[tuple[Hook, ...], Report]]] = {}
         self._queue: deque[str] = deque()
         self._running = 0
+        self._starting = False
         self._idle: LoopFuture[None] | None = None
         self.waiting = 0
 
@@ -138,12 +139,30 @@ class Chains:
             self._queue.append(request_id)
         chain.append((hooks, report))
         self.waiting += 1
-        self._start_more()
+        if not self._starting:
+            self._starting = True
+            self._dispatcher.call_soon(self._start_more)
 
     def _start_more(self) -> None:
-        while self._queue and self._running < MAX_AT_ONCE:
+        self._starting = False
+        if self._queue and self._running < MAX_AT_ONCE:
             self._running += 1
-            self._dispatcher.spawn(self._follow(self._queue.popleft()))
+            self._dispatcher.spawn(self._run())
+
+    async def _run(self) -> None:
+        """Tell one request after the other. One that has to wait gets company: another such task."""
+        try:
+            while self._queue:
+                request_id = self._queue.popleft()
+                if self._queue and not self._starting:
+                    self._starting = True
+                    self._dispatcher.call_soon(self._start_more)
+                await self._follow(request_id)
+        finally:
+            self._running -= 1
+            if self._idle is not None and not self._chains:
+                self._idle.set()
+                self._idle = None
 
     async def _follow(self, request_id: str) -> None:
         chain = self._chains[request_id]
@@ -154,11 +173,6 @@ class Chains:
                 self.waiting -= 1
         finally:
             del self._chains[request_id]
-            self._running -= 1
-            self._start_more()
-            if self._idle is not None and not self._chains:
-                self._idle.set()
-                self._idle = None
 
     async def _tell(self, hooks: tuple[Hook, ...], report: Report) -> None:
         arguments = arguments_of(report)

@@ -16,7 +16,7 @@ from ..runtime.dispatcher import ManualDispatcher
 from .hooks import is_callback, plan_for
 from .joined import JoinedAnswer
 from .lanes import Chains, InlineChains, InlineWorker, Worker
-from .report import Report
+from .report import DeploymentFacts, Report
 from .teller import Teller
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...messages.deployment import Deployment
     from ...messages.outcomes import CallOutcome, Usage
     from ...messages.responses import ModelResponseStream
+    from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
     from .hooks import Event, Plan
 
@@ -36,12 +37,19 @@ log = logging.getLogger("turnout.callbacks")
 MAX_WAITING = 10_000
 """Reports that wait for callbacks that do not keep up; beyond that new ones are dropped, and counted."""
 
+DELAY_SECONDS = 0.01
+"""How long a report waits for others, so that a thread is woken for many; on a fake clock none does."""
+
 CLOSE_SECONDS = 10.0
 """How long `close()` waits for callbacks; then it goes on without them."""
+
+MAX_FACTS = 10_000
+"""Deployments whose facts are kept; beyond that the oldest are put together again when they are called."""
 
 CLIENT_CLOSED = 499
 """The status, in use since nginx, of a call whose caller left."""
 
+_OF_STREAMS = frozenset({"stream_event", "success_event"})
 _GIVEN_UP = "the call was given up: its caller left, or another attempt was faster"
 
 Wide = tuple[Any, Any, Any]
@@ -76,6 +84,8 @@ class CallObserver:
         self._busy = busy
         self._known: tuple[tuple[Any, ...], ...] = ()
         self._plan: Plan | None = None
+        self._facts: dict[str, DeploymentFacts] = {}
+        self._timer: Timer | None = None
         self._held: list[tuple[Plan, Report]] = []
         self._flushing = False
         self._closed = False
@@ -83,7 +93,8 @@ class CallObserver:
         self._teller = teller = Teller()
         self._worker: Worker | InlineWorker
         self._chains: Chains | InlineChains
-        if isinstance(dispatcher, ManualDispatcher):
+        self._on_a_loop = not isinstance(dispatcher, ManualDispatcher)
+        if not self._on_a_loop:
             self._worker, self._chains = InlineWorker(teller), InlineChains(teller)
         else:
             self._worker = Worker(teller, dispatcher)
@@ -109,9 +120,16 @@ class CallObserver:
         plan = self._own_plan if wide is None else self._plan_with(wide)
         if plan is None or self._closed:
             return None
-        watched = WatchedCall(self, plan, call, deployment, now)
-        watched.tell("pre_api_call", now)
-        return watched
+        return WatchedCall(self, plan, call, self._facts_of(deployment), now)
+
+    def _facts_of(self, deployment: Deployment) -> DeploymentFacts:
+        known = self._facts.get(deployment.id)
+        if known is not None and known.deployment is deployment:
+            return known
+        if len(self._facts) >= MAX_FACTS:
+            del self._facts[next(iter(self._facts))]
+        facts = self._facts[deployment.id] = DeploymentFacts(deployment)
+        return facts
 
     def answered_from_cache(
         self, call: Call, deployment: Deployment | None, response: Any, started_at: float, now: float
@@ -119,9 +137,10 @@ class CallObserver:
         """A cache answered in a deployment's place: a success that cost nothing."""
         wide = self._wide()
         plan = self._own_plan if wide is None else self._plan_with(wide)
-        if plan is not None and plan.wants("success_event", blocking=call.blocking):
+        if plan is not None and "success_event" in (plan.blocking if call.blocking else plan.awaited):
+            facts = None if deployment is None else self._facts_of(deployment)
             report = Report(
-                "success_event", call, deployment, started_at, now, response, None, 0.0, cache_hit=True
+                "success_event", call, facts, started_at, now, response, None, 0.0, cache_hit=True
             )
             self.take(plan, report)
 
@@ -151,7 +170,10 @@ class CallObserver:
         self._held.append((plan, report))
         if not self._flushing:
             self._flushing = True
-            self._dispatcher.call_soon(self._flush_after_the_turn)
+            if self._on_a_loop:
+                self._timer = self._dispatcher.clock.call_later(DELAY_SECONDS, self._flush_after_the_turn)
+            else:
+                self._dispatcher.call_soon(self._flush_after_the_turn)
 
     def _drop(self, count: int) -> None:
         before, self.dropped = self.dropped, self.dropped + count
@@ -166,6 +188,9 @@ class CallObserver:
         self._flush()
 
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         held, self._held = self._held, []
         for plan, report in held:
             key = (report.event, report.call.blocking)
@@ -218,59 +243,74 @@ class CallObserver:
 class WatchedCall:
     """One attempt that somebody wants to hear of. In the dispatcher's thread."""
 
-    __slots__ = ("_answered", "_call", "_deployment", "_joined", "_observer", "_plan", "_started_at")
+    __slots__ = ("_answered", "_call", "_facts", "_joined", "_observer", "_plan", "_started_at", "_wanted")
 
     def __init__(
-        self, observer: CallObserver, plan: Plan, call: Call, deployment: Deployment, now: float
+        self, observer: CallObserver, plan: Plan, call: Call, facts: DeploymentFacts, now: float
     ) -> None:
         self._observer = observer
         self._plan = plan
         self._call = call
-        self._deployment = deployment
+        self._facts = facts
         self._started_at = now
         self._answered = False
         self._joined: JoinedAnswer | None = None
-        if call.channel is not None and (self._wants("stream_event") or self._wants("success_event")):
+        self._wanted = wanted = plan.blocking if call.blocking else plan.awaited
+        if "pre_api_call" in wanted:
+            self._tell("pre_api_call", now)
+        if call.channel is not None and not wanted.isdisjoint(_OF_STREAMS):
             self._joined = JoinedAnswer()
             call.channel.tap = self._chunk
 
-    def _wants(self, event: Event) -> bool:
-        return self._plan.wants(event, blocking=self._call.blocking)
-
-    def tell(self, event: Event, now: float, **fields: Any) -> None:
-        """Report this event if anybody wants it."""
-        if self._wants(event):
-            report = Report(event, self._call, self._deployment, self._started_at, now, **fields)
-            self._observer.take(self._plan, report)
+    def _tell(
+        self,
+        event: Event,
+        now: float,
+        subject: Any = None,
+        error: RequestError | None = None,
+        cost: float | None = None,
+        joined: Callable[[], Any] | None = None,
+    ) -> None:
+        report = Report(
+            event, self._call, self._facts, self._started_at, now, subject, error, cost, joined=joined
+        )
+        self._observer.take(self._plan, report)
 
     def _answer(self, now: float, subject: Any = None) -> None:
         if not self._answered:
             self._answered = True
-            self.tell("post_api_call", now, subject=subject)
+            if "post_api_call" in self._wanted:
+                self._tell("post_api_call", now, subject)
 
     def _chunk(self, chunk: ModelResponseStream, now: float) -> None:
         self._answer(now)
         assert self._joined is not None
         self._joined.add(chunk)
-        self.tell("stream_event", now, subject=chunk)
+        if "stream_event" in self._wanted:
+            self._tell("stream_event", now, chunk)
 
     def ended(self, outcome: CallOutcome, usage: Usage, cost: float | None, now: float) -> None:
         """It is over."""
-        self._answer(now, outcome.response)
+        response = outcome.response
+        self._answer(now, response)
         if self._call.channel is not None:
             self._call.channel.tap = None
         if outcome.status != "succeeded":
             error = outcome.error or RequestError(_GIVEN_UP, status_code=CLIENT_CLOSED)
-            self.tell("failure_event", now, error=error, cost=cost)
-        elif self._wants("success_event"):
+            self._failed(error, cost, now)
+        elif "success_event" in self._wanted:
             joined = self._joined
             made = None if joined is None else partial(joined.response, usage, self._call.call_id)
-            self.tell("success_event", now, subject=outcome.response, joined=made, cost=cost)
+            self._tell("success_event", now, response, cost=cost, joined=made)
 
     def lost(self, now: float) -> None:
         """Its deployment's actor crashed."""
         self._answer(now)
-        self.tell("failure_event", now, error=APIError("the deployment's actor crashed"))
+        self._failed(APIError("the deployment's actor crashed"), None, now)
+
+    def _failed(self, error: RequestError, cost: float | None, now: float) -> None:
+        if "failure_event" in self._wanted:
+            self._tell("failure_event", now, error=error, cost=cost)
 
 
 def _same(one: tuple[tuple[Any, ...], ...], other: tuple[tuple[Any, ...], ...]) -> bool:

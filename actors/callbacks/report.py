@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...messages.deployment import OF_THE_MODEL
 from ...messages.redaction import is_secret_name
 from ...messages.values import Message
 from ..providers.endpoints import OPENAI_FORMAT
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ...messages.errors import RequestError
     from .hooks import Event
 
-__all__ = ["Report", "arguments_of"]
+__all__ = ["DeploymentFacts", "Report", "arguments_of"]
 
 _EVENT_TYPES = {
     "pre_api_call": "pre_api_call",
@@ -31,14 +32,39 @@ _EVENT_TYPES = {
     "success_event": "successful_api_call",
     "failure_event": "failed_api_call",
 }
+_NOBODY = {"model": None, "api_key": None, "api_base": None, "api_version": None, "custom_llm_provider": None}
 _NOT_OPTIONAL = frozenset({"input", "messages", "metadata", "prompt", "stream"})
+
+
+class DeploymentFacts:
+    """What every call of a deployment is told with; made once for each."""
+
+    __slots__ = ("api_base", "api_key", "api_version", "deployment", "group", "info", "model", "provider")
+
+    def __init__(self, deployment: Deployment) -> None:
+        endpoint = OPENAI_FORMAT.get(deployment.provider)
+        key = deployment.api_key
+        self.deployment = deployment
+        self.group = deployment.model_name
+        self.provider = deployment.provider
+        self.model = deployment.model
+        self.api_key = None if key is None else MaskedKey(key.get_secret_value())
+        self.api_base = deployment.api_base or (None if endpoint is None else endpoint.base)
+        self.api_version = deployment.api_version
+        stated = ((name, getattr(deployment, name)) for name in OF_THE_MODEL)
+        known = {name: value for name, value in stated if value is not None}
+        self.info = {"id": deployment.id, **known, **deployment.model_info}
+
+    def model_of(self, call: Call) -> str:
+        """The provider's name for what this call asks."""
+        return self.model if call.wildcard is None else self.model.replace("*", call.wildcard, 1)
 
 
 class Report(Message, frozen=True):
     """One thing that happened to one attempt.
 
     Attributes:
-        deployment: None when a cache answered before one was chosen.
+        facts: of the deployment; None when a cache answered before one was chosen.
         subject: the answer or the chunk.
         joined: gives the answer of a stream, when somebody wants to see it.
     """
@@ -47,7 +73,7 @@ class Report(Message, frozen=True):
 
     event: Event
     call: Call
-    deployment: Deployment | None
+    facts: DeploymentFacts | None
     started_at: float
     at: float
     subject: Any = None
@@ -69,7 +95,7 @@ def arguments_of(report: Report) -> tuple[Any, ...]:
 
 
 def _kwargs(report: Report) -> dict[str, Any]:
-    call, deployment = report.call, report.deployment
+    call, facts = report.call, report.facts
     request = call.request
     wire = request.wire_params()
     metadata = getattr(request, "metadata", None)
@@ -79,7 +105,7 @@ def _kwargs(report: Report) -> dict[str, Any]:
         "litellm_call_id": call.call_id,
         "request_id": call.request_id,
         "call_type": kind if call.blocking else f"a{kind}",
-        "model": request.model if deployment is None else _model(deployment, call.wildcard),
+        "model": request.model if facts is None else facts.model_of(call),
         "messages": wire.get("messages"),
         "input": wire.get("input", wire.get("prompt", wire.get("messages"))),
         "stream": call.stream,
@@ -98,55 +124,28 @@ def _kwargs(report: Report) -> dict[str, Any]:
 
 
 def _litellm_params(report: Report, metadata: Any) -> dict[str, Any]:
-    deployment = report.deployment
+    facts = report.facts
     own = metadata if isinstance(metadata, dict) else {}
-    if deployment is None:
-        group = {"model_group": report.call.request.model}
-        return {
-            "api_key": None,
-            "api_base": None,
-            "custom_llm_provider": None,
-            "metadata": {**own, **group},
-            "model_info": {},
-        }
-    info, base = _model_info(deployment), _base_of(deployment)
-    key = deployment.api_key
-    model = f"{deployment.provider}/{_model(deployment, report.call.wildcard)}"
+    if facts is None:
+        group = report.call.request.model
+        return {**_NOBODY, "metadata": {**own, "model_group": group}, "model_info": {}}
+    info = facts.info.copy()  # a callback may write into it
+    model = f"{facts.provider}/{facts.model_of(report.call)}"
     return {
         "model": model,
-        "api_key": None if key is None else MaskedKey(key.get_secret_value()),
-        "api_base": base,
-        "api_version": deployment.api_version,
-        "custom_llm_provider": deployment.provider,
+        "api_key": facts.api_key,
+        "api_base": facts.api_base,
+        "api_version": facts.api_version,
+        "custom_llm_provider": facts.provider,
         "metadata": {
             **own,
-            "model_group": deployment.model_name,
+            "model_group": facts.group,
             "deployment": model,
-            "api_base": base,
+            "api_base": facts.api_base,
             "model_info": info,
         },
         "model_info": info,
     }
-
-
-def _base_of(deployment: Deployment) -> str | None:
-    """Where it is asked: its own address, else its provider's."""
-    endpoint = OPENAI_FORMAT.get(deployment.provider)
-    return deployment.api_base or (None if endpoint is None else endpoint.base)
-
-
-def _model(deployment: Deployment, wildcard: str | None) -> str:
-    return deployment.model if wildcard is None else deployment.model.replace("*", wildcard, 1)
-
-
-def _model_info(deployment: Deployment) -> dict[str, Any]:
-    info: dict[str, Any] = {"id": deployment.id, "mode": deployment.mode}
-    for name in ("base_model", "input_cost_per_token", "output_cost_per_token", "max_input_tokens"):
-        value = getattr(deployment, name)
-        if value is not None:
-            info[name] = value
-    info.update(deployment.model_info)
-    return info
 
 
 def _masked(params: dict[str, Any]) -> dict[str, Any]:
