@@ -187,6 +187,7 @@ class Call(Message, frozen=True):
         wildcard: what a wildcard group's ``*`` matched; replaces ``*`` in the provider's model.
         channel: where a stream's chunks go; None when not streamed.
         blocking: whether its caller waits in a thread; decides which of a callback's methods is told.
+        wishes: what the request asks of a deployment; None when that is nothing.
     """
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"channel"})
@@ -201,6 +202,7 @@ class Call(Message, frozen=True):
     wildcard: str | None = None
     channel: Any = None
     blocking: bool = False
+    wishes: Wishes | None = None
 
 
 class Assign(Message, frozen=True):
@@ -223,8 +225,6 @@ class Assign(Message, frozen=True):
     """Deployments that refused this very call, in this assignment."""
     group: str = ""
     """Who was asked, and must be told of a refusal: a deployment may stand in for other groups."""
-    wishes: Wishes | None = None
-    """What the request asks of a deployment, if it asks for anything."""
 
 
 class Withdraw(Message, frozen=True):
@@ -242,9 +242,13 @@ class CallRefused(Message, frozen=True):
 
 
 class StatusChanged(Message, frozen=True):
-    """What a deployment wants its group to know; the group's roster mirrors it."""
+    """What a deployment wants its group to know; the group's roster mirrors it.
+
+    `warm`: the beginnings of a prompt that it has just answered (see `messages.prefixes`).
+    """
 
     status: DeploymentStatus
+    warm: tuple[int, ...] = ()
 
 
 class AddMember(Message, frozen=True):

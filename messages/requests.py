@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from .errors import BadRequestError
 from .outcomes import Demand
-from .wishes import Wishes, check_metadata, check_tags, sorted_tags
+from .wishes import check_metadata, check_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +81,7 @@ class Request(BaseModel):
     routing_strategy: str | None = None
     tags: Annotated[list[str] | None, BeforeValidator(check_tags)] = None
     metadata: Annotated[dict[str, Any] | None, BeforeValidator(check_metadata)] = None
+    session_id: str | None = Field(default=None, min_length=1)
     max_parallel_requests: int | None = Field(default=None, ge=1)
     hedge_after: HedgeAfter | None = None
 
@@ -102,13 +103,6 @@ class Request(BaseModel):
     def demand(self) -> Demand:
         """What this request is expected to use."""
         return Demand(0)
-
-    def wishes(self) -> Wishes | None:
-        """What it asks of the deployment that is to serve it; None when it asks for nothing."""
-        if _WISHES.isdisjoint(self.__pydantic_fields_set__):
-            return None
-        tags = sorted_tags(self.tags, (self.metadata or {}).get("tags"))
-        return Wishes(tags) if tags else None
 
     def overridden(self, overrides: Mapping[str, Any]) -> Self:
         """The same request with some fields replaced, validated again."""
@@ -149,9 +143,6 @@ class CompletionRequest(Request):
             most *= self.n
         return Demand(sum(map(_message_tokens, self.messages)), most)
 
-
-_WISHES = frozenset({"metadata", "tags"})
-"""Fields in which a request may ask for something."""
 
 Request.ROUTING = frozenset(Request.model_fields)
 CompletionRequest.ROUTING = Request.ROUTING

@@ -305,6 +305,14 @@ class RouterSettings(Settings):
     tag_filtering_match_any: bool = True
     """One of the request's tags is enough; `False`: all of them must be there."""
 
+    # -- Sessions and warm prompts
+
+    sticky_sessions: Literal["session_id", "user", "off"] = "session_id"
+    """Requests of one `session_id` go to the same deployment; `"user"`: those without one by their
+    `user`."""
+    prompt_cache_affinity: bool = False
+    """A long prompt goes where its beginning was seen in the last minutes."""
+
     # -- Budgets, alerts and callbacks
 
     provider_budget_config: dict[str, Any] = {}

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
+from .prefixes import prefixes_of
 from .values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MAX_TAGS", "NOT_TAG", "Wishes", "check_metadata", "check_tags", "sorted_tags"]
+    from .requests import Request
+
+__all__ = [
+    "MAX_TAGS",
+    "NOT_TAG",
+    "Reading",
+    "Wishes",
+    "check_metadata",
+    "check_tags",
+    "reading",
+    "sorted_tags",
+    "wishes_of",
+]
 
 MAX_TAGS = 32
 """Tags of a request. They name an index of its group's, so they are no place for a novel."""
@@ -23,9 +37,63 @@ class Wishes(Value, frozen=True):
 
     Attributes:
         tags: sorted, each once; with `!` in front those that must not be there.
+        session: whose it is, as a number made of the session's name; its requests stay together.
+        prefixes: numbers made of its prompt's beginnings, the longest first (see `prefixes_of`).
     """
 
     tags: tuple[str, ...] = ()
+    session: int | None = None
+    prefixes: tuple[int, ...] = ()
+
+
+class Reading(Value, frozen=True):
+    """What a router's settings make it look for in a request."""
+
+    tags: bool = False
+    session: bool = False
+    user: bool = False
+    prefixes: bool = False
+    fields: frozenset[str] = frozenset()
+    """A request that sets none of these asks for nothing."""
+    always: bool = False
+    """Whether there is something to look for in every request."""
+
+
+def reading(*, tags: bool, session: bool, user: bool, prefixes: bool) -> Reading:
+    """What is looked for, and where."""
+    fields: set[str] = set()
+    fields |= {"tags", "metadata"} if tags else set()
+    fields |= {"session_id", "metadata"} if session else set()
+    fields |= {"user"} if user else set()
+    return Reading(tags, session, user, prefixes, frozenset(fields), prefixes)
+
+
+def wishes_of(request: Request, look: Reading) -> Wishes | None:
+    """What a request asks for; None when that is nothing."""
+    if not look.always and look.fields.isdisjoint(request.__pydantic_fields_set__):
+        return None
+    metadata = request.metadata or {}
+    tags = sorted_tags(request.tags, metadata.get("tags")) if look.tags else ()
+    session = _session(request, metadata, look)
+    prefixes = prefixes_of(request) if look.prefixes else ()
+    if not tags and session is None and not prefixes:
+        return None
+    return Wishes(tags, session, prefixes)
+
+
+def _session(request: Request, metadata: dict[str, Any], look: Reading) -> int | None:
+    if not look.session:
+        return None
+    for name in (request.session_id, metadata.get("session_id")):
+        if isinstance(name, str) and name:
+            return _number(name)
+    user = (request.__pydantic_extra__ or {}).get("user") if look.user else None
+    return _number(user) if isinstance(user, str) and user else None
+
+
+def _number(name: str) -> int:
+    """The name itself goes no further: it may say who somebody is."""
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
 def check_tags(value: Any) -> Any:
@@ -47,7 +115,7 @@ def check_tags(value: Any) -> Any:
 
 
 def check_metadata(value: Any) -> Any:
-    """The caller's own notes, of which only the tags are read.
+    """The caller's own notes, of which only tags and session are read.
 
     Raises:
         ValueError: the tags are wrong.

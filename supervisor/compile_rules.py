@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..actors.deployment.cooldown import CooldownPolicy
 from ..actors.deployment.state import Limits
+from ..messages.wishes import reading
 from .fallbacks import FallbackRules
 from .hedging import HedgeRules
 from .plan import Backoff, RetryRules
@@ -13,8 +14,9 @@ from .rules import SupervisorRules
 
 if TYPE_CHECKING:
     from ..messages.settings import Deployment, RouterSettings
+    from ..messages.wishes import Reading
 
-__all__ = ["limits_of", "supervisor_rules"]
+__all__ = ["limits_of", "reading_of", "supervisor_rules"]
 
 
 def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
@@ -32,7 +34,18 @@ def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
         settings.timeout,
         settings.on_exhausted == "wait",
         settings.default_priority,
+        reading_of(settings),
         hedges=HedgeRules(settings.hedge_after, settings.hedge_budget),
+    )
+
+
+def reading_of(settings: RouterSettings) -> Reading:
+    """What is looked for in requests, beside what to ask."""
+    return reading(
+        tags=settings.enable_tag_filtering,
+        session=settings.sticky_sessions != "off",
+        user=settings.sticky_sessions == "user",
+        prefixes=settings.prompt_cache_affinity,
     )
 
 

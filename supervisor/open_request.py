@@ -115,7 +115,6 @@ class OpenRequest:
         if request is not self.request:
             self.request = request
             self.demand = request.demand()
-            self.wishes = request.wishes()
 
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
@@ -149,6 +148,7 @@ class OpenRequest:
             target.wildcard,
             channel,
             self.blocking,
+            self.wishes,
         )
         return Assign(
             call,
@@ -160,7 +160,6 @@ class OpenRequest:
             target.only,
             self.request.routing_strategy,
             group=state.group,
-            wishes=self.wishes,
         )
 
     def release(self) -> None:

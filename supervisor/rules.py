@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from ..messages.wishes import Reading
 from .fallbacks import FallbackRules
 from .hedging import HedgeRules
 from .plan import RetryRules
@@ -23,5 +24,6 @@ class SupervisorRules:
     timeout: float | None = None
     wait_when_exhausted: bool = False
     default_priority: int | None = None
+    reading: Reading = field(factory=Reading)
     max_open_requests: int = 100_000
     hedges: HedgeRules = field(factory=HedgeRules)

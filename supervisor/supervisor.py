@@ -48,6 +48,7 @@ from ..messages.events import (
     RetryScheduled,
     WaitStarted,
 )
+from ..messages.wishes import wishes_of
 from .answers import hidden_params, nobody_for, route_of
 from .fallbacks import FallbackRules
 from .hedge_desk import HedgeDesk
@@ -158,7 +159,7 @@ class Supervisor(HedgeDesk):
             NO_FALLBACKS if request.disable_fallbacks else message.fallbacks or rules.fallbacks,
             0 if priority is None else priority,
             rules.wait_when_exhausted or priority is not None,
-            wishes=request.wishes(),
+            wishes=wishes_of(request, rules.reading),
             blocking=message.blocking,
         )
         seconds = request.timeout or rules.timeout or MAX_CALL_SECONDS
@@ -383,6 +384,7 @@ class Supervisor(HedgeDesk):
         target = self._directory.resolve(to.model)
         try:
             entry.ask_as(to.overrides)
+            entry.wishes = wishes_of(entry.request, self._rules.reading)
         except BadRequestError as wrong:  # the overrides make no request
             wrong.__cause__ = entry.first_error or error
             self._fail(entry, wrong, now)

@@ -61,6 +61,10 @@ BYTES_PER_TOKEN = 4
 """How many bytes of text we take for a token where the provider did not say."""
 
 
+MIN_WARM_TOKENS = 1024
+"""A provider keeps the beginning of a prompt of at least this many tokens."""
+
+
 @frozen
 class DeploymentPorts:
     """What a Deployment needs of its surroundings."""
@@ -274,7 +278,8 @@ class DeploymentActor(SourcedActor):
             self._correct(outcome, now)
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
         self.send(self._switchboard.supervisor, ended)
-        self._tell_groups(StatusChanged(self._status(now)))
+        warm = call.wishes.prefixes if call.wishes is not None and _kept(outcome) else ()
+        self._tell_groups(StatusChanged(self._status(now), warm))
         if running.watched is not None:
             running.watched.ended(outcome, usage, cost, now)
 
@@ -421,3 +426,9 @@ class DeploymentActor(SourcedActor):
             outcome = CallOutcome("failed", error=error)
             ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, 0.0)
             self.send(self._switchboard.supervisor, ended)
+
+
+def _kept(outcome: CallOutcome) -> bool:
+    """Whether the provider will have kept the beginning of this prompt."""
+    usage = outcome.usage
+    return outcome.status == "succeeded" and usage is not None and usage.prompt_tokens >= MIN_WARM_TOKENS

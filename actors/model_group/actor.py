@@ -256,6 +256,8 @@ class ModelGroup(LoopActor):
     def _status_changed(self, message: StatusChanged) -> None:
         now = self.clock.now()
         self._roster.apply(message.status, now)
+        if message.warm:
+            self._roster.affinity.warm.heard(message.warm, message.status.deployment_id, now)
         if self._room:
             self._serve(now)
 

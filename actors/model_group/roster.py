@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...messages.outcomes import Decision, LeftOut
 from ...messages.values import replace
 from ..deployment.pricing import stated_facts
+from .affinity import Affinity
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ...messages.outcomes import Demand
     from ...messages.prices import ModelFacts
     from ...messages.settings import Deployment
+    from ...messages.wishes import Wishes
     from .strategies.base import Strategy
     from .view import Summary, View
 
@@ -94,6 +96,7 @@ class Roster:
         self._by_id: dict[str, Candidate] = {}
         self._table = LeftOutTable()
         self._out = self._table.by_id
+        self.affinity = Affinity()
         self._views = Views(self._by_id, self._table, strategy, make, rules)
         self._with_tpm = 0
         self._guests = 0
@@ -224,14 +227,15 @@ class Roster:
         if assign.only is not None:
             return self._pick_only(assign, assign.only, now)
         views = self._views
-        wishes = assign.wishes
+        wishes = assign.call.wishes
         view = views.base if wishes is None else views.of(wishes, now)
         named = assign.strategy
         strategy = view.default if named is None else views.strategy(view, named, now)
         call = assign.call
         if not self._needs_screen(assign):
             if len(view.members) > len(view.table.by_id):
-                pick = strategy.pick(Query(call.request, call.demand, now, _everyone), rng)
+                query = Query(call.request, call.demand, now, _everyone)
+                pick = self._choose(wishes, view, strategy, query, rng)
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(view, strategy, pick))
             return self._nobody_in(view)
@@ -259,13 +263,20 @@ class Roster:
         pick = None
         if view.eligible:
             query = Query(request, assign.call.demand, now, screen.admits)
-            pick = strategy.pick(query, rng)
+            pick = self._choose(assign.call.wishes, view, strategy, query, rng)
             if pick is None and assign.repeat and assign.exclude:
                 screen.allow_excluded()
-                pick = strategy.pick(query, rng)
+                pick = self._choose(assign.call.wishes, view, strategy, query, rng)
         if pick is None and request.max_parallel_requests is not None:
             pick = self._full_for_others(view, screen)
         return pick
+
+    def _choose(
+        self, wishes: Wishes | None, view: View, strategy: Strategy, query: Query, rng: random.Random
+    ) -> Pick | None:
+        if wishes is None:
+            return strategy.pick(query, rng)
+        return self.affinity.pick(wishes, view, strategy, query, rng)
 
     def _full_for_others(self, view: View, screen: Screen) -> Pick | None:
         """A request that brings a limit of its own may fit where the deployment's own is reached."""
@@ -305,14 +316,14 @@ class Roster:
     # -- explaining
 
     def _decision(self, view: View, strategy: Strategy, pick: Pick) -> Decision:
-        candidate, score, draw, considered = pick
+        candidate, score, draw, considered, by = pick
         eligible = len(view.members) - len(view.table.by_id)
         named, more = view.summary()
         if type(strategy) is Tiers:
             aside, count = strategy.aside(candidate)
             eligible -= count
             named, more = summed((named, more), aside, {"order": count})
-        name = strategy.name
+        name = by or strategy.name
         return Decision(self.group, name, candidate.id, eligible, score, draw, considered, named, more)
 
     def _screened_decision(self, view: View, strategy: Strategy, pick: Pick, screen: Screen) -> Decision:

@@ -17,9 +17,9 @@ from ...messages.wishes import NOT_TAG
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...messages.deployment import Deployment
     from ...messages.settings import RouterSettings
     from ...messages.wishes import Wishes
+    from .strategies.base import Candidate
 
 __all__ = ["DEFAULT_TAG", "Rules", "Suit", "rules_of"]
 
@@ -42,12 +42,11 @@ class Suit:
     without: frozenset[str] = frozenset()
     every: bool = False
 
-    def rank(self, deployment: Deployment) -> int | None:
+    def rank(self, candidate: Candidate) -> int | None:
         """How well it suits; only those of the lowest rank that the group has are used. None: not at all."""
-        return self._tag_rank(deployment) if self.by_tags else 0
+        return self._tag_rank(candidate.deployment.tags) if self.by_tags else 0
 
-    def _tag_rank(self, deployment: Deployment) -> int | None:
-        tags = deployment.tags
+    def _tag_rank(self, tags: tuple[str, ...]) -> int | None:
         if not self.without.isdisjoint(tags):
             return None
         wanted = self.tags
@@ -57,9 +56,9 @@ class Suit:
             return 1
         return None if wanted else 2
 
-    def misfit(self, deployment: Deployment) -> LeftOut:
+    def misfit(self, candidate: Candidate) -> LeftOut:
         """Why it does not suit, for one that does not."""
-        return LeftOut(deployment.id, "tags", detail=", ".join(deployment.tags) or None)
+        return LeftOut(candidate.id, "tags", detail=", ".join(candidate.deployment.tags) or None)
 
 
 EVERYONE = Suit()

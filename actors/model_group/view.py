@@ -10,7 +10,6 @@ from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...messages.deployment import Deployment
     from .left_out import LeftOutTable
     from .strategies.base import Candidate, Strategy
     from .suitable import Suit
@@ -31,6 +30,7 @@ class View:
         default: the index of the group's own strategy.
         others: the indexes of strategies that requests named.
         strategies: all of these.
+        version: another one for each change of the members, and for each view.
     """
 
     __slots__ = (
@@ -45,10 +45,12 @@ class View:
         "strategies",
         "suit",
         "table",
+        "version",
     )
 
     def __init__(self, suit: Suit, table: LeftOutTable, default: Strategy) -> None:
         self.suit = suit
+        self.version = 0
         self.start_over(table, default)
 
     def start_over(self, table: LeftOutTable, default: Strategy) -> None:
@@ -83,28 +85,28 @@ class View:
         """How well its members suit: as well as anybody in the group does. None: nobody does."""
         return min(self._ranks, default=None)
 
-    def count(self, deployment: Deployment) -> int | None:
+    def count(self, candidate: Candidate) -> int | None:
         """There is one more in the group; how well it suits."""
-        rank = self.suit.rank(deployment)
+        rank = self.suit.rank(candidate)
         if rank is not None:
             self._ranks[rank] = self._ranks.get(rank, 0) + 1
         return rank
 
-    def uncount(self, deployment: Deployment) -> None:
+    def uncount(self, candidate: Candidate) -> None:
         """There is one fewer in the group. If it was a member, see `drop`."""
-        rank = self.suit.rank(deployment)
+        rank = self.suit.rank(candidate)
         if rank is not None:
             self._ranks[rank] -= 1
             if not self._ranks[rank]:
                 del self._ranks[rank]
-        if deployment.id not in self.members:
-            self._named.pop(deployment.id, None)
-            self._misfits[self.suit.misfit(deployment).reason] -= 1
+        if candidate.id not in self.members:
+            self._named.pop(candidate.id, None)
+            self._misfits[self.suit.misfit(candidate).reason] -= 1
             self._before = None
 
-    def note_misfit(self, deployment: Deployment) -> None:
+    def note_misfit(self, candidate: Candidate) -> None:
         """It is in the group, and not for this kind of request."""
-        item = self.suit.misfit(deployment)
+        item = self.suit.misfit(candidate)
         self._misfits[item.reason] = self._misfits.get(item.reason, 0) + 1
         if len(self._named) < MAX_LEFT_OUT:
             self._named[item.deployment_id] = item

@@ -56,6 +56,7 @@ class Views:
         self._name = strategy.name
         self._orders: Counter[float] = Counter()
         self._kept: dict[Suit, View] = {}
+        self._changes = 0
         self.tiered = False
         """Whether deployments differ in their `order`; without, there are no tiers to ask."""
         self.base = View(rules.plain, self._table_for(rules.plain), strategy)
@@ -103,13 +104,13 @@ class Views:
         self._settle_tiers(now)
         for view in self:
             former = view.rank
-            rank = view.count(candidate.deployment)
+            rank = view.count(candidate)
             if rank is not None and former is not None and rank < former:
                 self._fill(view, now)  # it suits better than all that were there: they are out
             elif rank is not None and rank == view.rank:
                 self._enrol(view, candidate, now)
             else:
-                view.note_misfit(candidate.deployment)
+                view.note_misfit(candidate)
 
     def leave(self, candidate: Candidate, now: float, *, was_out: bool) -> None:
         """It is not among the candidates any more, nor in the table, in which it may have been."""
@@ -119,8 +120,9 @@ class Views:
             del self._orders[order]
         for view in self:
             former = view.rank
-            view.uncount(candidate.deployment)
+            view.uncount(candidate)
             if view.members.pop(candidate.id, None) is not None:
+                self._changed(view)
                 view.table.drop(candidate.id)
                 if not was_out:
                     view.expel(candidate)
@@ -131,6 +133,7 @@ class Views:
 
     def _enrol(self, view: View, candidate: Candidate, now: float) -> None:
         view.members[candidate.id] = candidate
+        self._changed(view)
         candidate.mirror.views += (view,)
         item = self._table.get(candidate.id)
         if item is None:
@@ -138,16 +141,20 @@ class Views:
         elif view.table is not self._table:
             view.table.put(item)
 
+    def _changed(self, view: View) -> None:
+        self._changes += 1
+        view.version = self._changes
+
     def _fill(self, view: View, now: float) -> None:
         self._let_go(view)
         view.start_over(self._table_for(view.suit), self._index(self._name))
-        ranks = [(candidate, view.count(candidate.deployment)) for candidate in self._by_id.values()]
+        ranks = [(candidate, view.count(candidate)) for candidate in self._by_id.values()]
         best = view.rank
         for candidate, rank in ranks:
             if rank is not None and rank == best:
                 self._enrol(view, candidate, now)
             else:
-                view.note_misfit(candidate.deployment)
+                view.note_misfit(candidate)
 
     @staticmethod
     def _let_go(view: View) -> None:

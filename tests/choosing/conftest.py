@@ -14,6 +14,8 @@ from turnout.actors.model_group.suitable import rules_of
 from turnout.messages.outcomes import LeftOut
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import RouterSettings
+from turnout.messages.wishes import wishes_of
+from turnout.supervisor.compile_rules import reading_of
 
 __all__ = ["hello", "make", "town"]
 
@@ -29,6 +31,7 @@ class Crew:
         self.make = make
         self.rng = random.Random(5)
         self.settings = RouterSettings(routing_strategy=strategy, **settings)
+        self.reading = reading_of(self.settings)
         own = make_strategy(strategy)
         build = lambda name: make_strategy(strategy if name == own.name else name)
         self.roster = Roster("gpt-4", own, build, rules_of(self.settings))
@@ -51,7 +54,7 @@ class Crew:
     def ask(self, *, exclude=(), strategy=None, now=NOW, **fields):
         request = CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "hi"}], **fields)
         assign = self.make.assign(
-            request=request, exclude=exclude, strategy=strategy, wishes=request.wishes()
+            request=request, exclude=exclude, strategy=strategy, wishes=wishes_of(request, self.reading)
         )
         return self.roster.pick(assign, now, self.rng)
 

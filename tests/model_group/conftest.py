@@ -81,8 +81,11 @@ class Make:
         return DeploymentStatus(name, **facts)
 
     @staticmethod
-    def assign(call_id="r.1", *, tokens=10, output=0, deadline=START + 600, request=REQUEST, **how):
-        call = Call(call_id, call_id.split(".")[0], 1, request, Demand(tokens, output), deadline)
+    def assign(
+        call_id="r.1", *, tokens=10, output=0, deadline=START + 600, request=REQUEST, wishes=None, **how
+    ):
+        demand = Demand(tokens, output)
+        call = Call(call_id, call_id.split(".")[0], 1, request, demand, deadline, wishes=wishes)
         return Assign(call, **{k: frozenset(v) if k in {"exclude", "never"} else v for k, v in how.items()})
 
 

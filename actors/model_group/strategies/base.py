@@ -80,6 +80,8 @@ class Pick(NamedTuple):
     score: float | None = None
     draw: float | None = None
     considered: tuple[tuple[str, float], ...] = ()
+    by: str | None = None
+    """What chose, where it was not the strategy."""
 
 
 class Strategy(Protocol):

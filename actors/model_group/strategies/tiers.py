@@ -89,6 +89,10 @@ class Tiers:
                 return pick
         return None
 
+    def goes_before(self, candidate: Candidate) -> bool:
+        """Whether somebody of a lower order is eligible."""
+        return bool(self._orders) and self._orders[0] < order_of(candidate.deployment)
+
     def aside(self, candidate: Candidate) -> tuple[tuple[LeftOut, ...], int]:
         """Who was not asked since `candidate` goes before them: some of them, and how many in all."""
         later = self._orders[bisect_left(self._orders, order_of(candidate.deployment)) + 1 :]
