@@ -102,12 +102,14 @@ _ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
 LATER_PARAMS = frozenset(
     """
-    additional_drop_params budget_duration cache configurable_clientside_auth_params
+    additional_drop_params budget_duration configurable_clientside_auth_params
     context_window_fallback_dict drop_params fallbacks litellm_credential_name max_budget
     merge_reasoning_content_in_choices modify_params use_in_pass_through use_litellm_proxy
     """.split()
 )
 """Switches of a router, not parameters of a provider. Off they are accepted."""
+
+_OF_A_REQUEST = frozenset({"cache", "caching"})
 
 _SECTIONS = frozenset({"litellm_params", "params", "model_info"})
 _TOP = frozenset({"model_name", *_SECTIONS, *_ANYWHERE})
@@ -322,6 +324,10 @@ class _Entry:
             if self.params.pop(name):
                 msg = f"{self.params_path}.{name} is not built yet; leave it out"
                 raise NotImplementedError(msg)
+        for name in _OF_A_REQUEST & self.params.keys():
+            if self.params.pop(name):
+                msg = f"{self.params_path}.{name} is for requests; a router caches with cache_responses"
+                raise ConfigurationError(msg)
         for name in self.params:
             if name.startswith("mock_") and name not in _MOCKS:
                 hint = did_you_mean(name, _MOCKS)

@@ -20,6 +20,9 @@ from .values import Value
 __all__ = [
     "EVENT_TYPES",
     "AttemptFailed",
+    "CacheHit",
+    "CacheLost",
+    "CacheRestored",
     "CallAbandoned",
     "CallCancelled",
     "CallFailed",
@@ -122,6 +125,20 @@ class EventsLost(Event, frozen=True):
     TYPE: ClassVar[str] = "events_lost"
     count: int
     first: int
+
+
+class CacheLost(Event, frozen=True):
+    """The cache's store cannot be used; requests go on without it. `error` is the kind of trouble."""
+
+    TYPE: ClassVar[str] = "cache_lost"
+    error: str
+
+
+class CacheRestored(Event, frozen=True):
+    """The cache's store can be used again, after `lost` lookups and writes that could not be done."""
+
+    TYPE: ClassVar[str] = "cache_restored"
+    lost: int
 
 
 # -- stream "deployment/<id>" --------------------------------------------------------------------
@@ -252,6 +269,22 @@ class RequestAccepted(Event, frozen=True):
     priority: int | None = None
 
 
+class CacheHit(Event, frozen=True):
+    """The cache answered, with what `deployment_id` of `group` said `age` seconds ago.
+
+    `key` is the namespace and a hash of what was asked; `shared`: the answer came from the call of an
+    identical request that was open at the same time.
+    """
+
+    TYPE: ClassVar[str] = "cache_hit"
+    request_id: str
+    key: str
+    group: str
+    deployment_id: str
+    age: float
+    shared: bool = False
+
+
 class DeploymentPicked(Event, frozen=True):
     """The group chose a deployment for attempt `attempt` (1, 2, ...).
 
@@ -333,7 +366,7 @@ class FellBack(Event, frozen=True):
 
 
 class RequestSucceeded(Event, frozen=True):
-    """The final reply was an answer."""
+    """The final reply was an answer. `cached`: one that `deployment_id` gave to an earlier request."""
 
     TYPE: ClassVar[str] = "request_succeeded"
     request_id: str
@@ -345,6 +378,7 @@ class RequestSucceeded(Event, frozen=True):
     waited: float
     seconds: float
     cost: float | None
+    cached: bool = False
 
 
 class RequestFailed(Event, frozen=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
+from .caching import CacheControls, parse_controls
 from .errors import BadRequestError
 from .outcomes import Demand
 from .wishes import check_metadata, check_tags
@@ -51,6 +52,10 @@ def _hedge_after(value: Any) -> Any:
     raise ValueError(msg)
 
 
+def _cache_controls(value: Any) -> CacheControls | None:
+    return None if value is None else parse_controls(value)
+
+
 HedgeAfter = Annotated[float | str, PlainValidator(_hedge_after)]
 Messages = Annotated[Any, BeforeValidator(_messages)]
 Fallback = str | dict[str, Any]
@@ -83,6 +88,8 @@ class Request(BaseModel):
     metadata: Annotated[dict[str, Any] | None, BeforeValidator(check_metadata)] = None
     session_id: str | None = Field(default=None, min_length=1)
     max_parallel_requests: int | None = Field(default=None, ge=1)
+    cache: Annotated[CacheControls | None, PlainValidator(_cache_controls)] = None
+    caching: bool | None = None
     hedge_after: HedgeAfter | None = None
 
     mock_response: Any = None

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from .cache_rules import cache_rules
 from .deployment import Deployment
 from .deployments import LATER_PARAMS, parse_deployment, parse_model_list
 from .errors import ConfigurationError
@@ -71,13 +72,6 @@ _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
 _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
 
 _LATER = (
-    "redis_url",
-    "redis_host",
-    "redis_port",
-    "redis_password",
-    "cache_responses",
-    "cache_kwargs",
-    "caching_groups",
     "enable_pre_call_checks",
     "provider_budget_config",
     "alerting_config",
@@ -282,19 +276,23 @@ class RouterSettings(Settings):
     # -- Cache
 
     redis_url: SecretStr | None = None
-    """State shared by several routers."""
+    """Where answers are cached: `redis://`, `rediss://`, `redis+sentinel://` and `redis+cluster://`. Limits
+    are each router's own: nothing else is shared over Redis, and without `cache_responses` it is not used."""
     redis_host: str | None = None
     """Where Redis is, in place of `redis_url`."""
     redis_port: Annotated[Count, Field(ge=1, le=65535)] | None = None
     """The port of Redis."""
+    redis_username: str | None = None
+    """The user of Redis."""
     redis_password: SecretStr | None = None
     """The password of Redis."""
     cache_responses: bool = False
-    """Answer from a cache what was asked before."""
+    """Answer identical requests from a cache: in memory, or in Redis where one is named."""
     cache_kwargs: _Params = {}
-    """Options of the cache."""
+    """`ttl` (600 seconds) and `namespace`; in memory `max_entries` (10,000) and `max_bytes` (64 MiB); for
+    Redis any option of redis-py, such as `socket_timeout` and `max_connections`."""
     caching_groups: tuple[tuple[str, ...], ...] = ()
-    """Groups that share one cache."""
+    """Groups that share their cached answers: `[("gpt-4", "azure-gpt-4")]`."""
 
     # -- Checks before a call
 
@@ -335,6 +333,7 @@ class RouterSettings(Settings):
             known = (*fields, *_ALIASES, *_HANDLED_BY_THE_ROUTER)
             raise configuration_error(error, known=known) from None
         self._check_strategy_args()
+        cache_rules(self)
         self._refuse_later()
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
@@ -361,7 +360,7 @@ class RouterSettings(Settings):
         return {} if self.allowed_fails_policy is None else self.allowed_fails_policy.by_error()
 
     def check_groups(self, knows: Callable[[str], bool], names: Iterable[str]) -> None:
-        """Raise ConfigurationError for an alias or a substitute that speaks of a group there is none of.
+        """Raise ConfigurationError for a setting that speaks of a group there is none of (fallbacks: below).
 
         Args:
             knows: whether a name leads somewhere (a group, an alias, a wildcard's match).
@@ -383,6 +382,7 @@ class RouterSettings(Settings):
             yield f"model_group_alias.{alias}", target.model
         for group, others in self.routing_strategy_args.get("substitutes", {}).items():
             yield from (("routing_strategy_args.substitutes", name) for name in (group, *others))
+        yield from (("caching_groups", name) for groups in self.caching_groups for name in groups)
 
     def _fallbacks_mentioned(self) -> Iterator[tuple[str, str]]:
         for path in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):

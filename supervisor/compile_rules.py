@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..actors.deployment.cooldown import CooldownPolicy
 from ..actors.deployment.state import Limits
+from ..messages.cache_rules import shared_by
 from ..messages.wishes import reading
 from .fallbacks import FallbackRules
 from .hedging import HedgeRules
@@ -36,6 +37,7 @@ def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
         settings.default_priority,
         reading_of(settings),
         hedges=HedgeRules(settings.hedge_after, settings.hedge_budget),
+        caching_groups=shared_by(settings.caching_groups),
     )
 
 

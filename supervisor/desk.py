@@ -182,7 +182,7 @@ class RequestDesk(LoopActor):
             self._cancel_call(state.deployment_id, entry.call_id, reason)
             if state.hedge is not None:
                 self._cancel_call(state.hedge.deployment_id, state.hedge.call_id, reason)
-        elif entry.pause is None and entry.target is not None:
+        elif entry.pause is None and entry.target is not None and entry.cache != "asked":
             self.send(self._switchboard.groups[state.group], Withdraw(entry.call_id))
 
     def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..actors.runtime.channel import Channel
 from ..messages.commands import HedgeDue
 from ..messages.events import DeploymentPicked, HedgeRefused, HedgeSettled
 from .desk import RequestDesk
@@ -47,7 +46,7 @@ class HedgeDesk(RequestDesk):
         if entry.state.phase != "calling" or entry.stream is not None or not self._hedging.take():
             return
         if entry.streamed:
-            entry.hedge.channel = Channel(self.dispatcher)
+            entry.hedge.channel = entry.new_channel(self.dispatcher)
         group = self._switchboard.groups[entry.state.group]
         if not self.send(group, entry.second_assignment(entry.hedge)):
             self._hedging.give_back()

@@ -115,6 +115,7 @@ class Lifecycle:
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EventLoopDispatcher)
         await dispatcher.finish_tasks()
+        await self.wiring.aclose()
         await self._caller.aclose()
 
     def _abandon(self) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define
 
+from ..actors.cache.tape import TapedChannel
+from ..actors.runtime.channel import Channel
 from ..messages.commands import Assign, Call
 
 if TYPE_CHECKING:
     import weakref
 
-    from ..actors.runtime.channel import Channel
     from ..actors.runtime.clock import Timer
+    from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.future import LoopFuture
     from ..messages.errors import RequestError
     from ..messages.outcomes import Demand
@@ -52,6 +54,7 @@ class OpenRequest:
     everything fails: the first group's. `has_waited`, `has_paused`: this retry was in the
     waiting room, has had its pause; `spared_the_last`: it is asked of all but the last that failed.
     `hedge` is the attempt beside the current one, or its timer.
+    `cache`: it was "asked" and has not answered, or was "missed" and is owed an answer.
     `blocking`: its caller waits in a thread.
     """
 
@@ -80,13 +83,18 @@ class OpenRequest:
     hedge: Hedge | None = None
     version: int = 0
     plain: Request | None = None
+    cache: Literal["", "asked", "missed"] = ""
     wishes: Wishes | None = None
     blocking: bool = False
 
     @property
     def in_the_group(self) -> bool:
         """Whether it is the group's turn: choosing, or letting it wait."""
-        return self.state.phase != "calling" and self.pause is None
+        return self.state.phase != "calling" and self.pause is None and self.cache != "asked"
+
+    def new_channel(self, dispatcher: Dispatcher) -> Channel[Any]:
+        """Where the chunks of the next attempt go; recorded on their way if the cache is owed them."""
+        return TapedChannel(dispatcher) if self.cache == "missed" else Channel(dispatcher)
 
     def call_at(self, deployment_id: str) -> str | None:
         """The call of this request that is under way there."""

@@ -8,6 +8,7 @@ from attrs import define
 
 from ..messages.events import (
     AttemptFailed,
+    CacheHit,
     DeploymentPicked,
     FellBack,
     HedgeRefused,
@@ -44,7 +45,7 @@ class RequestState:
     """Where a request stands.
 
     Attributes:
-        phase: assigning, waiting, pausing, calling, or done.
+        phase: assigning, waiting, pausing, calling, answering (from a cache), or done.
         call_id: the attempt for which a deployment was chosen and which has not failed. The deployment
             may have refused: then the same attempt is placed anew.
         attempts: one row per attempt that failed.
@@ -89,6 +90,9 @@ class RequestState:
         self.deadline = event.deadline
         self.accepted_at = at
         self.tried = (event.group,)
+
+    def _hit(self, _event: CacheHit, _at: float) -> None:
+        self.phase = "answering"
 
     def _picked(self, event: DeploymentPicked, at: float) -> None:
         if event.hedge:
@@ -202,6 +206,7 @@ class RequestState:
 
 _APPLY: dict[type, Any] = {
     RequestAccepted: RequestState._accepted,
+    CacheHit: RequestState._hit,
     DeploymentPicked: RequestState._picked,
     AttemptFailed: RequestState._attempt_failed,
     WaitStarted: RequestState._waits,

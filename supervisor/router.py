@@ -17,6 +17,7 @@ from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedE
 from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
 from .batches import Batches
+from .caching import ask_cache
 from .costs import Costs
 from .edge import check_request
 from .endpoints import Endpoints
@@ -162,7 +163,7 @@ class Router(Endpoints, Batches, Costs):
         return list(self._journal.read(stream, after))
 
     def health(self) -> dict[str, Any]:
-        """How the router is: its journal, its open requests, and one entry per deployment.
+        """How the router is: its journal, its open requests, its cache, and one entry per deployment.
 
         `ok` is False when the journal is degraded or an actor was taken out of rotation. A deployment
         that cools down is no fault of the router's: see its own entry. One whose actor is being
@@ -179,6 +180,7 @@ class Router(Endpoints, Batches, Costs):
             name: ref.ask(Inspect(), block=False) for name, ref in board.deployments.items() if ref.is_alive()
         }
         open_requests = board.supervisor.ask(Inspect(), block=False)
+        cache = ask_cache(board)
         self._dispatcher.run_now()
         journal = self._journal.health()
         failed = dict(self._wiring.failed)
@@ -187,6 +189,7 @@ class Router(Endpoints, Batches, Costs):
             "journal": journal,
             "failed": failed,
             "callbacks": self._wiring.observer.health(),
+            "cache": None if cache is None else cache.get(),
             "open_requests": open_requests.get()["open_requests"],
             "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
         }

@@ -27,3 +27,4 @@ class SupervisorRules:
     reading: Reading = field(factory=Reading)
     max_open_requests: int = 100_000
     hedges: HedgeRules = field(factory=HedgeRules)
+    caching_groups: dict[str, str] = field(factory=dict)

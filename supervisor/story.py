@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..messages.events import (
     AttemptFailed,
+    CacheHit,
     CallFailed,
     CooldownStarted,
     DeploymentPicked,
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["in_words"]
 
 
-def in_words(event: Event) -> str:  # noqa: PLR0911  (one line for each kind of event)
+def in_words(event: Event) -> str:  # noqa: C901, PLR0911  (one line for each kind of event)
     """One line that says what happened."""
     match event:
         case RequestAccepted():
             what = "a stream" if event.stream else "an answer"
             return f"accepted: {what} from group {event.group!r}"
+        case CacheHit():
+            what = "by the answer to an identical request" if event.shared else "from the cache"
+            return f"answered {what}, {event.age:.3f} s old"
         case DeploymentPicked():
             return f"attempt {event.attempt}: {_decision(event)}"
         case AttemptFailed() | CallFailed():

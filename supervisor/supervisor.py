@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.actor import where_it_broke
-from ..actors.runtime.channel import Channel
+from ..messages.caching import CacheFound, CacheMissed
 from ..messages.commands import (
     ActorCrashed,
     Announce,
@@ -50,8 +50,8 @@ from ..messages.events import (
 )
 from ..messages.wishes import wishes_of
 from .answers import hidden_params, nobody_for, route_of
+from .cache_desk import CacheDesk
 from .fallbacks import FallbackRules
-from .hedge_desk import HedgeDesk
 from .open_request import OpenRequest
 from .plan import (
     Failed,
@@ -84,7 +84,7 @@ __all__ = ["Supervisor"]
 NO_FALLBACKS = FallbackRules()
 
 
-class Supervisor(HedgeDesk):
+class Supervisor(CacheDesk):
     """Decides for every open request what comes next. One per router."""
 
     def __init__(self, ports: SupervisorPorts, estate: Estate | None = None) -> None:
@@ -101,6 +101,8 @@ class Supervisor(HedgeDesk):
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
         return {
             Dispatch: self._dispatch,
+            CacheFound: self._cache_found,
+            CacheMissed: self._cache_missed,
             Assigned: self._assigned,
             CallEnded: self._call_ended,
             StreamOpened: self._stream_opened,
@@ -126,11 +128,17 @@ class Supervisor(HedgeDesk):
             return
         now = self.clock.now()
         entry = self._enter(message, now)
-        target = entry.target
-        if target is None:
+        if not self._look_up(entry):
+            self._begin(entry, now)
+
+    def _begin(self, entry: OpenRequest, now: float) -> None:
+        """No cache has the answer: ask the group."""
+        self._budget.request(now)
+        self._hedging.request()
+        if entry.target is None:
             self._unknown_model(entry, now)
             return
-        wanted = wanted_failure(request)
+        wanted = wanted_failure(entry.request)
         if wanted is not None:
             self._fail_on_demand(entry, wanted, now)
             return
@@ -176,8 +184,6 @@ class Supervisor(HedgeDesk):
         )
         self._record(entry, accepted, now)
         self._open[request_id] = entry
-        self._budget.request(now)
-        self._hedging.request()
         self._watch(entry, seconds)
         return entry
 
@@ -201,7 +207,7 @@ class Supervisor(HedgeDesk):
     def _assign(self, entry: OpenRequest, *, repeat: bool = False, wait: bool | None = None) -> None:
         """Ask the current group. A group that is being restarted is asked again when it is back."""
         if entry.streamed:
-            entry.channel = Channel(self.dispatcher)
+            entry.channel = entry.new_channel(self.dispatcher)
         assign = entry.assignment(repeat=repeat, wait=entry.waits if wait is None else wait)
         group = entry.state.group
         if not self.send(self._switchboard.groups[group], assign) and self._nursery.retired("group", group):
@@ -320,6 +326,8 @@ class Supervisor(HedgeDesk):
             route.cost,
         )
         self._record(entry, event, now)
+        if entry.cache:
+            self._keep(entry, message, served, now)
         self._forget(entry)
         if entry.streamed:
             stream = self._open_stream(entry) if entry.stream is None else entry.stream()
@@ -408,6 +416,8 @@ class Supervisor(HedgeDesk):
             self._calls_lost(message.name)
         elif message.role == "group" and seconds is None:
             self._assign_again(message.name)
+        elif message.role == "service" and message.name == "cache":
+            self._cache_gone()
 
     def _calls_lost(self, deployment_id: str) -> None:
         now = self.clock.now()

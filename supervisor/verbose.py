@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..messages.events import (
     AttemptFailed,
+    CacheLost,
+    CacheRestored,
     CooldownEnded,
     CooldownStarted,
     DeploymentRestarted,
@@ -33,6 +35,8 @@ log = logging.getLogger("turnout")
 
 _NEWS = (
     AttemptFailed,
+    CacheLost,
+    CacheRestored,
     CooldownEnded,
     CooldownStarted,
     DeploymentRestarted,

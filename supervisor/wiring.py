@@ -20,6 +20,7 @@ from ..messages.events import (
     RouterStarted,
     RouterStopped,
 )
+from .caching import start_cache
 from .compile_rules import limits_of, supervisor_rules
 from .directory import Directory
 from .ports import SupervisorPorts
@@ -28,7 +29,7 @@ from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from ..actors.journal.store import Journal
     from ..actors.providers.ports import Caller
@@ -77,6 +78,7 @@ class Wiring:
         self._ports = DeploymentPorts(
             dispatcher, journal, caller, self.switchboard, settings.stream_timeout, self.observer
         )
+        self.closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
         try:
             self._start(seed)
         except BaseException:  # a journal that cannot be read, for one
@@ -91,6 +93,7 @@ class Wiring:
         for deployment in self.deployments.values():
             self._record(DeploymentAdded(deployment.id, deployment.model_name, deployment.public_config()))
             self._start_deployment(deployment)
+        start_cache(self, self._dispatcher)
 
     def _record(self, event: Event) -> None:
         version = self.journal.version(ROUTER_STREAM) + 1  # the journal writes of its losses there, too
@@ -215,6 +218,11 @@ class Wiring:
         self._record(RouterStopped())
         self.journal.tell_listeners()
         self.system.stop_all()
+
+    async def aclose(self) -> None:
+        """Close what services have open outside. On the loop, when no task runs any more."""
+        for close in self.closers:
+            await close()
 
     def abandon(self) -> None:
         """Record the end; the loop that ran the actors is gone already."""
