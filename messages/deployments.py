@@ -23,7 +23,15 @@ from .redaction import hide_url_secrets, without_secrets
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LATER_PARAMS", "Deployment", "parse_deployment", "parse_model_list"]
+__all__ = [
+    "ALIASES",
+    "LATER_PARAMS",
+    "READ_ANYWHERE",
+    "Deployment",
+    "parse_deployment",
+    "parse_model_list",
+    "renamed",
+]
 
 MAX_NAME_CHARS = 512
 """Of a model name, a group or an id: they stand in events, lines and errors."""
@@ -92,13 +100,13 @@ class _Fields(TypedDict, total=False):
 
 _validate = TypeAdapter(_Fields).validate_python
 
-_ANYWHERE = (
+READ_ANYWHERE = (
     "rpm", "tpm", "weight", "max_parallel_requests", "order", "tags", "timeout", "stream_timeout",
     "region_name",
 )  # fmt: skip
 """Read from the top level, the parameters or model_info, first found."""
 
-_ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
+ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
 LATER_PARAMS = frozenset(
     """
@@ -112,7 +120,7 @@ LATER_PARAMS = frozenset(
 _OF_A_REQUEST = frozenset({"cache", "caching"})
 
 _SECTIONS = frozenset({"litellm_params", "params", "model_info"})
-_TOP = frozenset({"model_name", *_SECTIONS, *_ANYWHERE})
+_TOP = frozenset({"model_name", *_SECTIONS, *READ_ANYWHERE})
 _PARAM_FIELDS = frozenset(_Fields.__annotations__)
 _MOCKS = frozenset(name for name in _PARAM_FIELDS if name.startswith("mock_"))
 
@@ -209,12 +217,12 @@ def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
 
 
 def _default_params(defaults: Mapping[str, Any] | None, env: Mapping[str, str]) -> dict[str, Any]:
-    return _renamed(resolve(defaults or {}, DEFAULTS_PATH, env, _MOCKS))
+    return renamed(resolve(defaults or {}, DEFAULTS_PATH, env, _MOCKS))
 
 
-def _renamed(params: dict[str, Any]) -> dict[str, Any]:
+def renamed(params: dict[str, Any]) -> dict[str, Any]:
     """`params` (changed in place) with other names for our fields replaced; our own name wins."""
-    for alias, name in _ALIASES.items():
+    for alias, name in ALIASES.items():
         if alias in params:
             params.setdefault(name, params.pop(alias))
     return params
@@ -237,7 +245,7 @@ class _Entry:
         if name not in self.top:
             msg = f"{path}: litellm_params are required (at least their model)"
             raise ConfigurationError(msg)
-        own = _renamed(self._section(self.top[name], self.params_path, env))
+        own = renamed(self._section(self.top[name], self.params_path, env))
         self.info = self._section(self.top.get("model_info") or {}, f"{path}.model_info", env)
         self._own_params = own  # the identity is made of these: defaults may change around it
         self.params = {**defaults, **own}
@@ -290,7 +298,7 @@ class _Entry:
         """The given values of the fields, unchecked; taken out of `params` and `info`."""
         self._refuse_later()
         values = {name: self.params.pop(name) for name in _PARAM_FIELDS if name in self.params}
-        for name in _ANYWHERE:
+        for name in READ_ANYWHERE:
             if name in self.top:
                 values[name] = self.top[name]
             self._from_info(name, values)

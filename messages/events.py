@@ -36,12 +36,14 @@ __all__ = [
     "DeploymentRemoved",
     "DeploymentRestarted",
     "DeploymentRetired",
+    "DeploymentUpdated",
     "Event",
     "EventsLost",
     "FellBack",
     "HedgeRefused",
     "HedgeSettled",
     "LimitsObserved",
+    "ModelListSet",
     "RequestAccepted",
     "RequestCancelled",
     "RequestFailed",
@@ -85,20 +87,50 @@ class RouterStopped(Event, frozen=True):
 
 
 class DeploymentAdded(Event, frozen=True):
-    """A deployment joined its group. `config` is its configuration without secrets."""
+    """A deployment joined its group.
+
+    Attributes:
+        config: its `model_list` entry as it was written: `os.environ/` references stay references,
+            secrets and content are masked.
+        withheld: the paths of what is masked, such as ``litellm_params.api_key``.
+        listed: the constructor's `model_list` says so; False for a change at run time.
+    """
 
     TYPE: ClassVar[str] = "deployment_added"
     deployment_id: str
     group: str
     config: dict[str, Any]
+    withheld: tuple[str, ...] = ()
+    listed: bool = True
+
+
+class DeploymentUpdated(Event, frozen=True):
+    """A deployment goes on under another configuration; its fields are those of `DeploymentAdded`."""
+
+    TYPE: ClassVar[str] = "deployment_updated"
+    deployment_id: str
+    group: str
+    config: dict[str, Any]
+    withheld: tuple[str, ...] = ()
+    listed: bool = False
 
 
 class DeploymentRemoved(Event, frozen=True):
-    """A deployment left its group."""
+    """A deployment left its group, or (`listed`) the constructor's `model_list` has it no more."""
 
     TYPE: ClassVar[str] = "deployment_removed"
     deployment_id: str
     group: str
+    listed: bool = False
+
+
+class ModelListSet(Event, frozen=True):
+    """The deployments were replaced by a list of others: all that changed, in one event."""
+
+    TYPE: ClassVar[str] = "model_list_set"
+    added: tuple[DeploymentAdded, ...] = ()
+    updated: tuple[DeploymentUpdated, ...] = ()
+    removed: tuple[DeploymentRemoved, ...] = ()
 
 
 class DeploymentRestarted(Event, frozen=True):

@@ -13,7 +13,14 @@ from typing import Any
 
 from .errors import mask_secrets
 
-__all__ = ["HIDDEN", "hide_url_secrets", "is_secret_name", "public", "without_secrets"]
+__all__ = [
+    "HIDDEN",
+    "hide_url_secrets",
+    "is_content_name",
+    "is_secret_name",
+    "public",
+    "without_secrets",
+]
 
 HIDDEN = "***"
 """Stands where a secret was."""
@@ -43,6 +50,11 @@ def is_secret_name(name: str) -> bool:
     """
     words = {word.lower() for word in _WORD.findall(name)}
     return not words.isdisjoint(_SECRET_WORDS) and _NOT_SECRET.search(name) is None
+
+
+def is_content_name(name: str) -> bool:
+    """Whether something of this name is a prompt, an answer or a part of one."""
+    return name in _CONTENT_NAMES
 
 
 def hide_url_secrets(text: str) -> str:

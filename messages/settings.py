@@ -377,6 +377,11 @@ class RouterSettings(Settings):
         """
         return list(_unknown(self._fallbacks_mentioned(), knows, names))
 
+    def mentions(self, group: str) -> list[str]:
+        """The settings that speak of this group."""
+        mentioned = (*self._groups_needed(), *self._fallbacks_mentioned())
+        return list(dict.fromkeys(path for path, name in mentioned if name == group))
+
     def _groups_needed(self) -> Iterator[tuple[str, str]]:
         for alias, target in self.model_group_alias.items():
             yield f"model_group_alias.{alias}", target.model

@@ -34,7 +34,7 @@ def start_cache(wiring: Wiring, dispatcher: Dispatcher) -> None:
     store = None if rules.redis is None else _redis_store(rules, wiring.settings.client_ttl, dispatcher)
     if store is not None:
         wiring.closers.append(store.aclose)
-    ports = CachePorts(dispatcher, wiring.switchboard, rules, store, wiring._record)
+    ports = CachePorts(dispatcher, wiring.switchboard, rules, store, wiring.record)
     wiring.start_service("cache", partial(wiring.system.start, CacheActor, ports))
 
 

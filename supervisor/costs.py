@@ -32,7 +32,8 @@ class Costs:
         who knew: "deployment", "genai-prices" or None.
         """
         now = self._dispatcher.clock.now()
-        return {name: cost_entry(deployment, now) for name, deployment in self._wiring.deployments.items()}
+        deployments = tuple(self._wiring.deployments.values())
+        return {deployment.id: cost_entry(deployment, now) for deployment in deployments}
 
 
 def cost_entry(deployment: Deployment, now: float) -> dict[str, Any]:

@@ -183,7 +183,9 @@ class RequestDesk(LoopActor):
             if state.hedge is not None:
                 self._cancel_call(state.hedge.deployment_id, state.hedge.call_id, reason)
         elif entry.pause is None and entry.target is not None and entry.cache != "asked":
-            self.send(self._switchboard.groups[state.group], Withdraw(entry.call_id))
+            group = self._switchboard.groups.get(state.group)
+            if group is not None:
+                self.send(group, Withdraw(entry.call_id))
 
     def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:
         deployment = self._switchboard.deployments.get(deployment_id)

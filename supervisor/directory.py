@@ -6,7 +6,6 @@ catch-all `*`. The first three are one lookup each; a wildcard is found once and
 
 from __future__ import annotations
 
-from bisect import insort
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -70,6 +69,8 @@ def _rank(pattern: _Pattern) -> tuple[int, int, str]:
 class Directory:
     """The names a router answers to. Written by the Supervisor only.
 
+    Read from any thread: what a reader walks is replaced, not changed under it.
+
     A deployment whose own model holds a `*` is not reached by its id: nothing would say what the
     `*` stands for.
     """
@@ -117,6 +118,10 @@ class Directory:
         self._group_of[deployment.id] = group
         if "*" not in deployment.model:
             self._by_id[deployment.id] = Target(group, deployment.id)
+        self.learn(group)
+
+    def learn(self, group: str) -> None:
+        """One deployment more in this group."""
         self._sizes[group] = self._sizes.get(group, 0) + 1
         if self._sizes[group] == 1:
             self._open(group)
@@ -133,16 +138,16 @@ class Directory:
 
     def _open(self, group: str) -> None:
         if "*" in group:
-            insort(self._patterns, _Pattern.of(group), key=_rank)
+            self._patterns = sorted([*self._patterns, _Pattern.of(group)], key=_rank)
         else:
             self._by_name[group] = Target(group)
-        self._remembered.clear()
+        self._remembered = {}
 
     def _close(self, group: str) -> None:
         del self._sizes[group]
         self._by_name.pop(group, None)
         self._patterns = [pattern for pattern in self._patterns if pattern.group != group]
-        self._remembered.clear()
+        self._remembered = {}
 
     def find(self, model: str) -> Target | None:
         """Where `model` leads; None when nowhere."""

@@ -47,8 +47,8 @@ class HedgeDesk(RequestDesk):
             return
         if entry.streamed:
             entry.hedge.channel = entry.new_channel(self.dispatcher)
-        group = self._switchboard.groups[entry.state.group]
-        if not self.send(group, entry.second_assignment(entry.hedge)):
+        group = self._switchboard.groups.get(entry.state.group)
+        if group is None or not self.send(group, entry.second_assignment(entry.hedge)):
             self._hedging.give_back()
 
     def _hedge_assigned(self, entry: OpenRequest, message: Assigned, now: float) -> bool:

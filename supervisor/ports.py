@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..actors.journal.sourced import EventLog
     from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.switchboard import Switchboard
-    from ..messages.commands import ActorCrashed
+    from ..messages.commands import ActorCrashed, FleetChange, FleetReply
     from ..messages.deployment import Deployment
     from .directory import Directory
     from .hedging import Hedging
@@ -37,6 +37,14 @@ class Nursery(Protocol):
 
     def restart(self, role: str, name: str) -> None:
         """Start the actor again from the journal."""
+        ...
+
+    def change_fleet(self, command: FleetChange) -> FleetReply:
+        """Change which deployments there are, or refuse to."""
+        ...
+
+    def drained(self, deployment_id: str) -> None:
+        """A deployment that was removed has no open call any more."""
         ...
 
     def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:

@@ -22,6 +22,7 @@ from .costs import Costs
 from .edge import check_request
 from .endpoints import Endpoints
 from .lifecycle import Lifecycle
+from .management import Management
 from .request_future import RequestFuture
 from .verbose import logged
 from .wiring import Wiring
@@ -38,7 +39,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints, Batches, Costs):
+class Router(Endpoints, Batches, Costs, Management):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives
@@ -83,7 +84,9 @@ class Router(Endpoints, Batches, Costs):
         self._ids = Ids(seed, self._journal.position)
         log = logged(self._journal, self.settings.set_verbose, self.settings.debug_level)
         try:
-            self._wiring = Wiring(self.settings, deployments, dispatcher, log, calls, make_rng(seed), seed)
+            self._wiring = Wiring(
+                self.settings, model_list, deployments, dispatcher, log, calls, make_rng(seed), seed
+            )
         except BaseException:
             self._journal.close()  # or its file would stay locked while the interpreter lives
             raise
@@ -94,7 +97,7 @@ class Router(Endpoints, Batches, Costs):
 
     def __repr__(self) -> str:
         state = "closed" if self._lifecycle.closed else "open"
-        deployments, groups = len(self._wiring.deployments), len(self._switchboard.groups)
+        deployments, groups = len(self._wiring.fleet.berths), len(self._switchboard.groups)
         return f"<Router {state} · {deployments} deployments in {groups} groups>"
 
     # -- asking
@@ -165,9 +168,11 @@ class Router(Endpoints, Batches, Costs):
     def health(self) -> dict[str, Any]:
         """How the router is: its journal, its open requests, its cache, and one entry per deployment.
 
-        `ok` is False when the journal is degraded or an actor was taken out of rotation. A deployment
+        `ok` is False when the journal is degraded, an actor was taken out of rotation or a deployment
+        that the journal gave back is `incomplete` (its key is nowhere to be found). A deployment
         that cools down is no fault of the router's: see its own entry. One whose actor is being
-        restarted has none at that moment.
+        restarted has none at that moment. `deployments_durable` is False while the latest change of
+        settings or deployments is not on the disk.
 
         Raises:
             RouterClosedError: the router was closed.
@@ -183,13 +188,15 @@ class Router(Endpoints, Batches, Costs):
         cache = ask_cache(board)
         self._dispatcher.run_now()
         journal = self._journal.health()
-        failed = dict(self._wiring.failed)
+        failed, incomplete = dict(self._wiring.failed), self._wiring.fleet.incomplete()
         return {
-            "ok": journal.ok and not failed,
+            "ok": journal.ok and not failed and not incomplete,
             "journal": journal,
             "failed": failed,
             "callbacks": self._wiring.observer.health(),
             "cache": None if cache is None else cache.get(),
+            "incomplete": incomplete,
+            "deployments_durable": self._wiring.fleet.durable,
             "open_requests": open_requests.get()["open_requests"],
             "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
         }

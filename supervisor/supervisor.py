@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..actors.runtime.actor import where_it_broke
 from ..messages.caching import CacheFound, CacheMissed
@@ -20,6 +20,9 @@ from ..messages.commands import (
     Cancel,
     DeadlineReached,
     Dispatch,
+    Drained,
+    FleetChange,
+    FleetReply,
     HedgeDue,
     Inspect,
     Queued,
@@ -117,6 +120,8 @@ class Supervisor(CacheDesk):
             Rejoined: self._rejoined,
             Inspect: self._inspect,
             Shutdown: self._shutdown,
+            Drained: self._drained,
+            **dict.fromkeys(get_args(FleetChange), self._change_fleet),
         }
 
     # -- a request begins
@@ -210,7 +215,11 @@ class Supervisor(CacheDesk):
             entry.channel = entry.new_channel(self.dispatcher)
         assign = entry.assignment(repeat=repeat, wait=entry.waits if wait is None else wait)
         group = entry.state.group
-        if not self.send(self._switchboard.groups[group], assign) and self._nursery.retired("group", group):
+        ref = self._switchboard.groups.get(group)
+        if ref is None:
+            gone = nobody_for(entry.request.model, Unassigned("", "", group), self.clock.now())
+            self._leave_group(entry, entry.error or gone, self.clock.now())
+        elif not self.send(ref, assign) and self._nursery.retired("group", group):
             msg = f'the group "{group}" crashed again and again and was taken out of rotation'
             error = entry.error or ServiceUnavailableError(msg, model=entry.request.model)
             self._leave_group(entry, error, self.clock.now())
@@ -403,6 +412,16 @@ class Supervisor(CacheDesk):
         entry.failed = entry.error = None
         entry.has_waited = False
         self._assign(entry)
+
+    # -- deployments come, change and go
+
+    def _change_fleet(self, command: FleetChange) -> FleetReply:
+        if self._closed:
+            return FleetReply(refusal=RouterClosedError("this router is closed"))
+        return self._nursery.change_fleet(command)
+
+    def _drained(self, message: Drained) -> None:
+        self._nursery.drained(message.deployment_id)
 
     # -- supervision
 

@@ -12,17 +12,25 @@ from ..actors.model_group.actor import ModelGroup
 from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
-from ..messages.commands import ActorCrashed, RemoveMember, SaveSnapshot, Shutdown
+from ..messages.commands import (
+    ActorCrashed,
+    FleetChange,
+    FleetReply,
+    RemoveMember,
+    SaveSnapshot,
+    Shutdown,
+)
 from ..messages.events import (
-    DeploymentAdded,
     DeploymentRestarted,
     DeploymentRetired,
     RouterStarted,
     RouterStopped,
 )
+from .berths import BerthMaker
 from .caching import start_cache
-from .compile_rules import limits_of, supervisor_rules
+from .compile_rules import supervisor_rules
 from .directory import Directory
+from .fleet_manager import ROUTER_STREAM, FleetManager, listed_berths, recovered
 from .ports import SupervisorPorts
 from .process_wide import wide_callbacks
 from .supervisor import Supervisor
@@ -36,21 +44,25 @@ if TYPE_CHECKING:
     from ..actors.runtime.dispatcher import Dispatcher
     from ..messages.events import Event
     from ..messages.settings import Deployment, RouterSettings
+    from .fleet import Berth
     from .ports import Estate
 
 __all__ = ["Wiring"]
 
 log = logging.getLogger("turnout.supervisor")
 
-ROUTER_STREAM = "router"
-
 
 class Wiring:
-    """One router's actors and the lines between them."""
+    """One router's actors and the lines between them.
+
+    `deployments` are those whose actors live: the fleet's, and those that were removed and let their
+    open calls end.
+    """
 
     def __init__(
         self,
         settings: RouterSettings,
+        model_list: list[dict[str, Any]] | None,
         deployments: tuple[Deployment, ...],
         dispatcher: Dispatcher,
         journal: Journal,
@@ -60,16 +72,12 @@ class Wiring:
     ) -> None:
         self.settings = settings
         self.journal = journal
-        self.deployments = {deployment.id: deployment for deployment in deployments}
-        self.directory = Directory(deployments, settings.model_group_alias)
-        settings.check_groups(self.directory.__contains__, self.directory.names())
-        for problem in settings.unknown_fallbacks(self.directory.__contains__, self.directory.names()):
-            log.warning("%s; it is passed over until there is one", problem)
-        make_strategy(settings.routing_strategy, settings.routing_strategy_args)  # wrong ones fail here
+        self.clock = dispatcher.clock
         self.switchboard = Switchboard()
         self.system = ActorSystem(dispatcher)
         self.failed: dict[str, str] = {}
         self.rules = supervisor_rules(settings)
+        self.substitutes = (settings.routing_strategy_args or {}).get("substitutes") or {}
         self._dispatcher = dispatcher
         self._rng = rng
         self._ledger = RestartLedger()
@@ -79,28 +87,50 @@ class Wiring:
             dispatcher, journal, caller, self.switchboard, settings.stream_timeout, self.observer
         )
         self.closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        make_strategy(settings.routing_strategy, settings.routing_strategy_args)  # wrong ones fail here
+        maker = BerthMaker(settings.default_litellm_params, getattr(caller, "check", None))
+        self.fleet = FleetManager(self, recovered(journal), maker)
+        self._must_know_groups(deployments, unlisted=model_list is None)
+        self.record(RouterStarted(seed, settings.changed()))
+        self.fleet.open(listed_berths(maker, model_list, deployments))
+        self.deployments = {name: berth.deployment for name, berth in self.fleet.berths.items()}
+        self.directory = Directory(self.deployments.values(), settings.model_group_alias)
         try:
-            self._start(seed)
+            self._start()
         except BaseException:  # a journal that cannot be read, for one
             self.system.unregister_all()
             raise
 
-    def _start(self, seed: int | None) -> None:
-        self._record(RouterStarted(seed, self.settings.changed()))
+    def _must_know_groups(self, deployments: tuple[Deployment, ...], *, unlisted: bool) -> None:
+        """An alias or a stand-in must lead somewhere: in the list, or in what the journal has.
+
+        A group of the list may have been deleted since, which is no reason not to start.
+        """
+        aliases = self.settings.model_group_alias
+        given = Directory(deployments, aliases)
+        for group in self.fleet.fleet.groups_beside(None if unlisted else {d.id for d in deployments}):
+            given.learn(group)
+        self.settings.check_groups(given.__contains__, given.names())
+        for problem in self.settings.unknown_fallbacks(given.__contains__, given.names()):
+            log.warning("%s; it is passed over until there is one", problem)
+
+    def _start(self) -> None:
         self.switchboard.supervisor = self._start_supervisor()
-        for group in dict.fromkeys(d.model_name for d in self.deployments.values()):
-            self._start_group(group)
-        for deployment in self.deployments.values():
-            self._record(DeploymentAdded(deployment.id, deployment.model_name, deployment.public_config()))
-            self._start_deployment(deployment)
+        for group in self.directory.groups:
+            self.open_group(group)
+        for berth in self.fleet.berths.values():
+            self.start_deployment(berth)
         start_cache(self, self._dispatcher)
 
-    def _record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
+        """Record an event of the router's own stream."""
         version = self.journal.version(ROUTER_STREAM) + 1  # the journal writes of its losses there, too
-        self.journal.append(ROUTER_STREAM, version, self._dispatcher.clock.now(), event)
+        self.journal.append(ROUTER_STREAM, version, self.clock.now(), event)
 
     def save_snapshots(self, streams: frozenset[str]) -> None:
         """Events of these streams were lost: let recovery begin behind the gap (see `Journal.on_gap`)."""
+        if ROUTER_STREAM in streams:
+            self._dispatcher.call_soon(self.fleet.save)
         for name, ref in self.switchboard.deployments.items():
             if f"deployment/{name}" in streams and ref.is_alive():
                 ref.tell(SaveSnapshot())
@@ -124,44 +154,69 @@ class Wiring:
         )
         return self.system.start(Supervisor, ports, estate)
 
-    def _start_group(self, group: str) -> None:
+    def open_group(self, group: str) -> None:
+        """Start the actor of a group."""
         self.switchboard.groups[group] = self.system.start(
             ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng
         )
+
+    def close_group(self, group: str) -> None:
+        """Stop the actor of a group that is gone, after the mail it has."""
+        ref = self.switchboard.groups.pop(group, None)
+        self.failed.pop(f"group/{group}", None)
+        if ref is not None:
+            self.system.stop(ref)
 
     def start_service(self, name: str, make: Callable[[], Any]) -> None:
         """Start the actor that `make` gives under this name, and after a crash again."""
         self._services[name] = make
         self.switchboard.services[name] = make()
 
-    def _start_deployment(self, deployment: Deployment) -> None:
-        state, version = self._recovered(deployment)
+    def start_deployment(self, berth: Berth) -> None:
+        """Start a deployment's actor with the state that its journal tells."""
+        deployment = berth.deployment
+        state, version = self._recovered(berth)
         self.switchboard.deployments[deployment.id] = self.system.start(
-            DeploymentActor, self._ports, deployment, state, version, self._stands_in_for(deployment)
+            DeploymentActor, self._ports, deployment, state, version, self.stands_in_for(deployment)
         )
 
-    def _stands_in_for(self, deployment: Deployment) -> tuple[str, ...]:
-        """The groups that may use this deployment although it is not theirs."""
-        substitutes = (self.settings.routing_strategy_args or {}).get("substitutes") or {}
-        own = deployment.model_name
-        asked = (group for group, others in substitutes.items() if own in others and group != own)
-        return tuple(group for group in asked if group in self.switchboard.groups)
+    def forget_deployment(self, deployment_id: str) -> None:
+        """Let go of a deployment that was removed; its actor stops, if it lives."""
+        self.deployments.pop(deployment_id, None)
+        ref = self.switchboard.deployments.pop(deployment_id, None)
+        if ref is not None:
+            self.system.stop(ref)
 
-    def _recovered(self, deployment: Deployment) -> tuple[DeploymentState, int]:
+    def stands_in_for(self, deployment: Deployment) -> tuple[str, ...]:
+        """The groups, there or not, that may use this deployment although it is not theirs."""
+        own = deployment.model_name
+        return tuple(group for group, others in self.substitutes.items() if own in others and group != own)
+
+    def _recovered(self, berth: Berth) -> tuple[DeploymentState, int]:
         """The state that the journal says a deployment is in."""
-        stream = f"deployment/{deployment.id}"
-        limits = limits_of(deployment, self.settings)
+        stream = f"deployment/{berth.id}"
+        limits = self.fleet.limits(berth)
         snapshot = self.journal.snapshot(stream)
         if snapshot is None:
-            state, version, position = DeploymentState(deployment.id, limits), 0, 0
+            state, version, position = DeploymentState(berth.id, limits), 0, 0
         else:
-            state = DeploymentState.restore(deployment.id, limits, snapshot.state)
+            state = DeploymentState.restore(berth.id, limits, snapshot.state)
             version, position = snapshot.version, snapshot.position
         if self.journal.version(stream) > version:
             for recorded in self.journal.read(stream, position):
                 state.apply(recorded.event, recorded.at)
                 version = recorded.version
         return state, version
+
+    # -- the fleet
+
+    def change_fleet(self, command: FleetChange) -> FleetReply:
+        """See `Nursery.change_fleet`."""
+        return self.fleet.change(command)
+
+    def drained(self, deployment_id: str) -> None:
+        """See `Nursery.drained`."""
+        self.fleet.drained(deployment_id)
 
     # -- the nursery: who comes back after a crash
 
@@ -181,7 +236,7 @@ class Wiring:
         self.switchboard.services.pop(crash.name if crash.role == "service" else "", None)
         if crash.role == "deployment":
             restarts = self._ledger.restarts.get((crash.role, crash.name), 0)
-            self._record(DeploymentRetired(crash.name, crash.error, restarts))
+            self.record(DeploymentRetired(crash.name, crash.error, restarts))
             for group in self.switchboard.groups.values():
                 if group.is_alive():
                     group.tell(RemoveMember(crash.name))
@@ -194,14 +249,21 @@ class Wiring:
         """Start a crashed actor again under its old name."""
         self.system.forget_dead()
         if role == "group":
-            self._start_group(name)
+            if name in self.switchboard.groups:  # else it was closed meanwhile
+                self.open_group(name)
             return
         if role == "service":
             self.switchboard.services[name] = self._services[name]()
             return
-        restarts = self._ledger.restarts[role, name]
-        self._record(DeploymentRestarted(name, "crashed", restarts))
-        self._start_deployment(self.deployments[name])
+        berth = self.fleet.berths.get(name)
+        if berth is None:  # it was removed: nothing of it is left to wait for
+            self.forget_deployment(name)
+            return
+        ref = self.switchboard.deployments.get(name)
+        if ref is not None and ref.is_alive():  # removed and added again
+            return
+        self.record(DeploymentRestarted(name, "crashed", self._ledger.restarts[role, name]))
+        self.start_deployment(berth)
 
     def replace_supervisor(self, crash: ActorCrashed, estate: Estate) -> None:
         """See `Nursery.replace_supervisor`."""
@@ -215,7 +277,7 @@ class Wiring:
 
     def stop(self) -> None:
         """Record the end, keep what is known, and stop every actor. In the dispatcher's thread."""
-        self._record(RouterStopped())
+        self.record(RouterStopped())
         self.journal.tell_listeners()
         self.system.stop_all()
 
@@ -226,5 +288,5 @@ class Wiring:
 
     def abandon(self) -> None:
         """Record the end; the loop that ran the actors is gone already."""
-        self._record(RouterStopped())
+        self.record(RouterStopped())
         self.system.unregister_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from ...messages.commands import (
     ActorCrashed,
@@ -14,9 +14,13 @@ from ...messages.commands import (
     CallEnded,
     CallRefused,
     CancelCall,
+    Drained,
     Inspect,
     ProviderFinished,
     ProviderOpened,
+    Reconfigure,
+    RemoveMember,
+    Retire,
     SaveSnapshot,
     StartCall,
     StatusChanged,
@@ -112,6 +116,7 @@ class DeploymentActor(SourcedActor):
         self._prices = PriceBook(deployment, self.clock.now())
         self._observer = ports.observer
         self._running: dict[str, _Running] = {}
+        self._leaving = False
 
     def __repr__(self) -> str:
         return self.state.describe(self.deployment.model_name, self.clock.now())
@@ -126,6 +131,8 @@ class DeploymentActor(SourcedActor):
             Announce: self._announce,
             Inspect: self._inspect,
             SaveSnapshot: self._save,
+            Reconfigure: self._reconfigure,
+            Retire: self._retire,
         }
 
     def on_start(self) -> None:
@@ -143,14 +150,43 @@ class DeploymentActor(SourcedActor):
     def _save(self, _message: SaveSnapshot) -> None:
         self.save_snapshot(self.clock.now())
 
-    def _join(self, group: str) -> None:
-        status = self._status(self.clock.now(), window=True)
+    def _join(self, group: str, *, window: bool = True) -> None:
+        status = self._status(self.clock.now(), window=window)
         self._tell(group, AddMember(self.deployment, status, self.actor_ref, self._prices.facts))
 
     def _announce(self, message: Announce) -> None:
         """Rejoin a group that was restarted."""
         if message.group in self._groups:
             self._join(message.group)
+
+    # -- another configuration, and the end
+
+    def _reconfigure(self, message: Reconfigure) -> None:
+        """Go on as what I am now: calls, windows, cooldown and totals stay."""
+        former = self._groups
+        self.deployment, self.state.limits = message.deployment, message.limits
+        self._groups = (message.deployment.model_name, *message.stands_in_for)
+        self._prices = PriceBook(message.deployment, self.clock.now())
+        self._leaving = False
+        for group in former:
+            if group not in self._groups:
+                self._tell(group, RemoveMember(self.deployment.id))
+        for group in self._groups:  # who knows me has counted on my window since
+            self._join(group, window=group not in former)
+
+    def _retire(self, _message: Retire) -> None:
+        """Take nothing more. The groups were told; once more by me, should I have joined one since."""
+        removed = LeftOut(self.deployment.id, "removed")
+        self.state.limits = evolve(self.state.limits, barred=removed)
+        for group in self._groups:
+            self._tell(group, RemoveMember(self.deployment.id))
+        self._groups = ()
+        self._leaving = True
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if not self._running:
+            self.send(self._switchboard.supervisor, Drained(self.deployment.id))
 
     # -- a call begins
 
@@ -282,6 +318,8 @@ class DeploymentActor(SourcedActor):
         self._tell_groups(StatusChanged(self._status(now), warm))
         if running.watched is not None:
             running.watched.ended(outcome, usage, cost, now)
+        if self._leaving:
+            self._leave_if_idle()
 
     def _record_end(
         self,
@@ -391,7 +429,7 @@ class DeploymentActor(SourcedActor):
         now = self.clock.now()
         return {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
 
-    def _tell(self, group: str, message: CallRefused | AddMember | StatusChanged) -> bool:
+    def _tell(self, group: str, message: CallRefused | AddMember | RemoveMember | StatusChanged) -> bool:
         ref = self._switchboard.groups.get(group)
         return ref is not None and self.send(ref, message)
 

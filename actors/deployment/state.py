@@ -38,12 +38,16 @@ __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
 
 @frozen
 class Limits:
-    """The rules a deployment admits by; None is no limit. Not state: they are configured."""
+    """The rules a deployment admits by; None is no limit. Not state: they are configured.
+
+    `barred`: why it takes no call whatever, such as one that was removed.
+    """
 
     rpm: int | None = None
     tpm: int | None = None
     max_parallel: int | None = None
     cooldown: CooldownPolicy = field(factory=CooldownPolicy)
+    barred: LeftOut | None = None
 
 
 @define(eq=False)
@@ -104,6 +108,8 @@ class DeploymentState:
         limits = self.limits
         breaker = self.breaker
         probe = False
+        if limits.barred is not None:
+            return limits.barred
         if breaker.trips and not limits.cooldown.off:
             if now < breaker.until or breaker.probe is not None:
                 return self._cooling(now)
@@ -262,6 +268,8 @@ class DeploymentState:
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:
         """How many more calls would be admitted, and what stands in the way when none would."""
         limits, breaker = self.limits, self.breaker
+        if limits.barred is not None:
+            return 0, limits.barred
         capacity = UNLIMITED
         if breaker.trips and not limits.cooldown.off:
             if now < breaker.until or breaker.probe is not None:
@@ -287,6 +295,8 @@ class DeploymentState:
         self.window.expire(now)
         breaker = self.breaker.state(now)
         parts = [f"<Deployment {group}/{self.id}"]
+        if limits.barred is not None:
+            parts.append(limits.barred.reason)
         if breaker == "open":
             parts.append(f"cooling {self.breaker.until - now:.1f}s")
         elif breaker == "half-open":

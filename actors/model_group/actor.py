@@ -20,6 +20,7 @@ from ...messages.commands import (
     Assign,
     Assigned,
     CallRefused,
+    CloseGroup,
     Inspect,
     Queued,
     ReleaseDue,
@@ -30,6 +31,7 @@ from ...messages.commands import (
     Withdraw,
 )
 from ...messages.errors import ConfigurationError
+from ...messages.outcomes import LeftOut
 from ...messages.values import replace
 from ..runtime.actor import LoopActor, where_it_broke
 from .left_out import MIN_WAIT_SECONDS
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from ...messages.outcomes import LeftOut
     from ...messages.settings import RouterSettings
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
@@ -93,6 +94,7 @@ class ModelGroup(LoopActor):
             Withdraw: self._withdraw,
             AddMember: self._add_member,
             RemoveMember: self._remove_member,
+            CloseGroup: self._close,
             ReleaseDue: self._release_due,
             Inspect: self._inspect,
         }
@@ -268,10 +270,20 @@ class ModelGroup(LoopActor):
             self._serve(now)
 
     def _remove_member(self, message: RemoveMember) -> None:
-        now = self.clock.now()
-        self._roster.remove(message.deployment_id, now)
+        name, now = message.deployment_id, self.clock.now()
+        self._roster.remove(name, now)
         if self._room:
+            self._refuse_waiting(self._room.take(lambda waiting: waiting.assign.only == name), name)
             self._serve(now)
+
+    def _close(self, message: CloseGroup) -> None:
+        """Nobody is left to wait for."""
+        self._cancel_timer()
+        self._refuse_waiting(self._room.take(lambda _waiting: True), message.deployment_id)
+
+    def _refuse_waiting(self, those: list[Waiting], removed: str) -> None:
+        for waiting in those:
+            self._refuse(waiting.assign, NonePicked((LeftOut(removed, "removed"),), hopeless=True))
 
     # -- telling
 

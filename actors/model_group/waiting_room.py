@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...messages.commands import Assign
 
 __all__ = ["DEFAULT_MAX_QUEUE", "MAX_GARBAGE", "Waiting", "WaitingRoom"]
@@ -84,6 +86,14 @@ class WaitingRoom:
     def put_back(self, waiting: Waiting) -> None:
         """Return a call that was popped, to the place it had."""
         self._put(waiting)
+
+    def take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out all that are `wanted`, in their order. Looks at every one."""
+        taken = sorted((w for w in self._by_call.values() if wanted(w)), key=lambda w: w.rank)
+        for waiting in taken:
+            del self._by_call[waiting.assign.call.call_id]
+        self._sweep()
+        return taken
 
     def _put(self, waiting: Waiting) -> None:
         self._by_call[waiting.assign.call.call_id] = waiting

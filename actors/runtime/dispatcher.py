@@ -181,6 +181,11 @@ class EventLoopDispatcher:
         """Whether the calling thread is inside the running loop, so that blocking it would hang."""
         return self._loop is not None and self.in_thread() and self._loop.is_running()
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether the calling thread is in the middle of an actor's turn."""
+        return self._draining and self.in_thread()
+
     def schedule(self, runnable: Runnable) -> None:
         runnable.scheduled = True
         self._ready.append(runnable)
@@ -341,6 +346,15 @@ class ManualDispatcher:
 
     lost = False
     """There is no loop that could be closed."""
+
+    def runs_here(self) -> bool:
+        """Blocking the calling thread hangs nothing: it is the one that does the work."""
+        return False
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether the calling thread is in the middle of an actor's turn."""
+        return self._draining
 
     def refuse_to_block(self) -> None:
         if self._draining:

@@ -49,6 +49,11 @@ class LoopFuture(pykka.Future[T]):
         """Whether there is a result or an error to get."""
         return self._value is not _PENDING or self._error is not None
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a result."""
+        return self._value is not _PENDING
+
     def set(self, value: T | None = None) -> None:
         if self._value is not _PENDING or self._error is not None or self._get_hook is not None:
             self._must_be_open()

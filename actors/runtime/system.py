@@ -45,6 +45,7 @@ class ActorSystem:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
         self._refs: dict[str, Any] = {}
+        self._stopping: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         alive = sum(ref.is_alive() for ref in self._refs.values())
@@ -55,6 +56,14 @@ class ActorSystem:
         ref = kind.start(*args)
         self._refs[ref.actor_urn] = ref
         return ref
+
+    def stop(self, ref: Any) -> None:
+        """Stop one actor after the mail it has; one that is dead already is no error."""
+        self._refs.pop(ref.actor_urn, None)
+        self._stopping = {urn: other for urn, other in self._stopping.items() if other.is_alive()}
+        if ref.is_alive():
+            self._stopping[ref.actor_urn] = ref
+            ref.stop(block=False)
 
     def forget_dead(self) -> None:
         """Let go of the references of actors that crashed."""
@@ -69,10 +78,12 @@ class ActorSystem:
             ref.stop(block=False)
         self.dispatcher.run_now()
         self._refs.clear()
+        self._stopping.clear()
 
     def unregister_all(self) -> None:
         """Take every actor off pykka's list, when nothing is left that could run them."""
-        for ref in self._refs.values():
+        for ref in (*self._refs.values(), *self._stopping.values()):
             pykka.ActorRegistry.unregister(ref)
             ref.actor_stopped.set()
         self._refs.clear()
+        self._stopping.clear()

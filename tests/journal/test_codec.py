@@ -28,15 +28,23 @@ DECISION = Decision(
     {"rpm": 40},
 )
 
+CONFIG = {"litellm_params": {"model": "openai/gpt-4", "rpm": 3}}
+
 # No field has its default, so one that gets lost is seen.
 SAMPLES = [
     e.RouterStarted(2**70, {"num_retries": 2, "fallbacks": [{"gpt-4": ["claude-3"]}], "timeout": None}),
     e.RouterStopped(),
-    e.DeploymentAdded("openai-1", "gpt-4", {"params": {"model": "openai/gpt-4", "rpm": 3}}),
     e.CacheHit("r1", "turnout:9782ba8c", "gpt-4", "openai-1", 1.5, shared=True),
     e.CacheLost("ConnectionError"),
     e.CacheRestored(3),
-    e.DeploymentRemoved("openai-1", "gpt-4"),
+    e.DeploymentAdded("openai-1", "gpt-4", CONFIG, ("litellm_params.api_key",), listed=False),
+    e.DeploymentUpdated("openai-1", "gpt-4", CONFIG, ("litellm_params.api_key",), listed=True),
+    e.DeploymentRemoved("openai-1", "gpt-4", listed=True),
+    e.ModelListSet(
+        (e.DeploymentAdded("openai-2", "gpt-4", CONFIG, ("litellm_params.api_key",), listed=False),),
+        (e.DeploymentUpdated("openai-3", "gpt-4", CONFIG),),
+        (e.DeploymentRemoved("openai-4", "gpt-4"),),
+    ),
     e.DeploymentRestarted("openai-1", "ZeroDivisionError", 2),
     e.DeploymentRetired("openai-1", "ZeroDivisionError", 5),
     e.EventsLost(17, 4711),

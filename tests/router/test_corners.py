@@ -72,7 +72,7 @@ def test_one_long_answer_does_not_lock_a_deployment_out_of_its_own_tpm():
 def test_a_router_that_cannot_be_built_lets_go_of_its_journal(tmp_path):
     journal = f"sqlite:///{tmp_path}/turnout.db"
     with pytest.raises(ConfigurationError, match="nope"):
-        router(journal=journal, fallbacks=[{"gpt-4": ["nope"]}])
+        router(journal=journal, model_group_alias={"best": "nope"})
     router(journal=journal).close()
 
 
