@@ -31,6 +31,7 @@ from .messages.errors import (
     Timeout,
     TurnoutError,
     UnprocessableEntityError,
+    UnsupportedParamsError,
 )
 from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
 from .messages.requests import CompletionRequest
@@ -72,6 +73,7 @@ __all__ = [
     "Timeout",
     "TurnoutError",
     "UnprocessableEntityError",
+    "UnsupportedParamsError",
     "Usage",
     "__version__",
     "callbacks",

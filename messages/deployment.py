@@ -63,7 +63,8 @@ class Deployment:
     stream_timeout: float | None = None
     """Seconds to the first chunk and between chunks."""
     region_name: str | None = None
-    """*No effect yet*."""
+    """Where it is; else what `vertex_location`, `aws_region_name` or a watsonx address says. For requests
+    with an `allowed_model_region`."""
     num_retries: int | None = None
     """In place of the router's, after a failure here."""
     cooldown_time: float | None = None
@@ -78,7 +79,12 @@ class Deployment:
     output_cost_per_token: float | None = None
     """US dollars for one token of the answer."""
     max_input_tokens: int | None = None
-    """What it takes, asked of a stand-in (`substitutes`); *not checked otherwise yet*."""
+    """Its context window; else that of its `base_model` or `model` in the price data. Asked before a call
+    with `enable_pre_call_checks`, and of a stand-in (`substitutes`)."""
+    drop_params: bool = False
+    """Leave out of what is sent the parameters that it is known not to support."""
+    additional_drop_params: tuple[str, ...] = ()
+    """Parameters that are left out of what is sent."""
     mock_response: Any = None
     """Answers without a provider: a text, a dict or `ModelResponse`, an error or its class,
     `"litellm.RateLimitError"`."""

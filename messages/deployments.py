@@ -92,6 +92,8 @@ class _Fields(TypedDict, total=False):
     input_cost_per_token: _Price
     output_cost_per_token: _Price
     max_input_tokens: _Limit
+    drop_params: bool
+    additional_drop_params: tuple[str, ...]
     mock_response: Any
     mock_delay: Annotated[Seconds, Field(ge=0)]
     mock_timeout: bool
@@ -110,8 +112,8 @@ ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
 LATER_PARAMS = frozenset(
     """
-    additional_drop_params budget_duration configurable_clientside_auth_params
-    context_window_fallback_dict drop_params fallbacks litellm_credential_name max_budget
+    budget_duration configurable_clientside_auth_params
+    context_window_fallback_dict fallbacks litellm_credential_name max_budget
     merge_reasoning_content_in_choices modify_params use_in_pass_through use_litellm_proxy
     """.split()
 )

@@ -8,7 +8,8 @@
     └── RequestError                         one request failed; carries status_code and attempts
         ├── BadRequestError               400
         │   ├── ContextWindowExceededError
-        │   └── ContentPolicyViolationError
+        │   ├── ContentPolicyViolationError
+        │   └── UnsupportedParamsError    no deployment can do what the request needs
         ├── AuthenticationError           401
         ├── PermissionDeniedError         403
         ├── NotFoundError                 404
@@ -58,6 +59,7 @@ __all__ = [
     "Timeout",
     "TurnoutError",
     "UnprocessableEntityError",
+    "UnsupportedParamsError",
     "mask_secrets",
 ]
 
@@ -98,9 +100,13 @@ class RequestError(TurnoutError):
         retry_after: seconds after which trying again makes sense, when known.
         attempts: after routing, one :class:`~turnout.messages.outcomes.Attempt` per attempt.
         request_id: the request this error ended; None before it was accepted.
+        left_out: where no deployment of the group would do, 32 of them at most, each with its reason.
+        left_out_by_reason: how many more there were.
     """
 
     status_code: int = 500
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: Mapping[str, int] = {}
 
     def __init__(
         self,
@@ -154,6 +160,10 @@ class ContentPolicyViolationError(BadRequestError):
     """400: the provider's content filter refused the prompt or the answer."""
 
 
+class UnsupportedParamsError(BadRequestError):
+    """400 from us: no deployment of the group can do what the request needs; `left_out` says what."""
+
+
 class AuthenticationError(RequestError):
     """401: this deployment's key is wrong."""
 
@@ -198,8 +208,6 @@ class NoDeploymentsAvailable(RequestError):  # noqa: N818  (the name its users k
     """
 
     status_code = 429
-    left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: Mapping[str, int] = {}
 
 
 class APIError(RequestError):

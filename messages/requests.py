@@ -86,6 +86,8 @@ class Request(BaseModel):
     routing_strategy: str | None = None
     tags: Annotated[list[str] | None, BeforeValidator(check_tags)] = None
     metadata: Annotated[dict[str, Any] | None, BeforeValidator(check_metadata)] = None
+    allowed_model_region: str | None = Field(default=None, min_length=1, max_length=64)
+    drop_params: bool | None = None
     session_id: str | None = Field(default=None, min_length=1)
     max_parallel_requests: int | None = Field(default=None, ge=1)
     cache: Annotated[CacheControls | None, PlainValidator(_cache_controls)] = None

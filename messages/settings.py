@@ -72,7 +72,6 @@ _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
 _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
 
 _LATER = (
-    "enable_pre_call_checks",
     "provider_budget_config",
     "alerting_config",
     "model_group_retry_policy",
@@ -297,7 +296,8 @@ class RouterSettings(Settings):
     # -- Checks before a call
 
     enable_pre_call_checks: bool = False
-    """Leave out deployments that the prompt does not fit."""
+    """Leave out deployments whose context window the prompt exceeds, that are not in the request's
+    `allowed_model_region`, or that are known to lack what it needs."""
     enable_tag_filtering: bool = False
     """Only deployments with the request's tags; `tag_filtering` is another name."""
     tag_filtering_match_any: bool = True

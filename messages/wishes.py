@@ -38,12 +38,14 @@ class Wishes(Value, frozen=True):
     Attributes:
         tags: sorted, each once; with `!` in front those that must not be there.
         session: whose it is, as a number made of the session's name; its requests stay together.
+        region: where it may go: a region's name, or an area such as "eu".
         prefixes: numbers made of its prompt's beginnings, the longest first (see `prefixes_of`).
     """
 
     tags: tuple[str, ...] = ()
     session: int | None = None
     prefixes: tuple[int, ...] = ()
+    region: str | None = None
 
 
 class Reading(Value, frozen=True):
@@ -53,19 +55,21 @@ class Reading(Value, frozen=True):
     session: bool = False
     user: bool = False
     prefixes: bool = False
+    region: bool = False
     fields: frozenset[str] = frozenset()
     """A request that sets none of these asks for nothing."""
     always: bool = False
     """Whether there is something to look for in every request."""
 
 
-def reading(*, tags: bool, session: bool, user: bool, prefixes: bool) -> Reading:
+def reading(*, tags: bool, session: bool, user: bool, prefixes: bool, region: bool) -> Reading:
     """What is looked for, and where."""
     fields: set[str] = set()
     fields |= {"tags", "metadata"} if tags else set()
     fields |= {"session_id", "metadata"} if session else set()
     fields |= {"user"} if user else set()
-    return Reading(tags, session, user, prefixes, frozenset(fields), prefixes)
+    fields |= {"allowed_model_region"} if region else set()
+    return Reading(tags, session, user, prefixes, region, frozenset(fields), prefixes)
 
 
 def wishes_of(request: Request, look: Reading) -> Wishes | None:
@@ -76,9 +80,11 @@ def wishes_of(request: Request, look: Reading) -> Wishes | None:
     tags = sorted_tags(request.tags, metadata.get("tags")) if look.tags else ()
     session = _session(request, metadata, look)
     prefixes = prefixes_of(request) if look.prefixes else ()
-    if not tags and session is None and not prefixes:
+    allowed = request.allowed_model_region if look.region else None
+    region = None if allowed is None else allowed.lower()
+    if not tags and session is None and not prefixes and region is None:
         return None
-    return Wishes(tags, session, prefixes)
+    return Wishes(tags, session, prefixes, region)
 
 
 def _session(request: Request, metadata: dict[str, Any], look: Reading) -> int | None:

@@ -48,6 +48,7 @@ def reading_of(settings: RouterSettings) -> Reading:
         session=settings.sticky_sessions != "off",
         user=settings.sticky_sessions == "user",
         prefixes=settings.prompt_cache_affinity,
+        region=settings.enable_pre_call_checks,
     )
 
 

@@ -28,6 +28,7 @@ NOT_RETRIED = frozenset(
         "UnprocessableEntityError",
         "ContextWindowExceededError",
         "ContentPolicyViolationError",
+        "UnsupportedParamsError",
         "NoDeploymentsAvailable",
         "MidStreamError",
     }

@@ -34,10 +34,10 @@ from ...messages.errors import ConfigurationError
 from ...messages.outcomes import LeftOut
 from ...messages.values import replace
 from ..runtime.actor import LoopActor, where_it_broke
+from .kinds import rules_of
 from .left_out import MIN_WAIT_SECONDS
 from .roster import NonePicked, Picked, Roster
 from .strategies import make_strategy
-from .suitable import rules_of
 from .waiting_room import WaitingRoom
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from ...messages.outcomes import Decision, LeftOut
 from ...messages.values import replace
 from ..deployment.pricing import stated_facts
 from .affinity import Affinity
+from .kinds import Rules
 from .left_out import LeftOutTable
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen
 from .strategies.base import Candidate, Pick, Query
 from .strategies.tiers import Tiers, order_of
-from .suitable import Rules
 from .view import summed
 from .views import Views
 
@@ -226,16 +226,19 @@ class Roster:
             self.release_due(now)
         if assign.only is not None:
             return self._pick_only(assign, assign.only, now)
-        views = self._views
-        wishes = assign.call.wishes
-        view = views.base if wishes is None else views.of(wishes, now)
+        views, call = self._views, assign.call
+        view = views.base if call.wishes is None and not views.kinds.matters else views.of(call, now)
+        picked = self._pick_in(view, assign, now, rng)
+        return _with_need(picked, call.demand.input_tokens) if view.suit.beyond else picked
+
+    def _pick_in(self, view: View, assign: Assign, now: float, rng: random.Random) -> Picked | NonePicked:
+        views, call = self._views, assign.call
         named = assign.strategy
         strategy = view.default if named is None else views.strategy(view, named, now)
-        call = assign.call
         if not self._needs_screen(assign):
             if len(view.members) > len(view.table.by_id):
                 query = Query(call.request, call.demand, now, _everyone)
-                pick = self._choose(wishes, view, strategy, query, rng)
+                pick = self._choose(call.wishes, view, strategy, query, rng)
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(view, strategy, pick))
             return self._nobody_in(view)
@@ -291,6 +294,9 @@ class Roster:
         candidate = self._by_id.get(deployment_id)
         if candidate is None:
             return NonePicked((LeftOut(deployment_id, "removed"),), unknown=True)
+        obstacle = self._views.kinds.checked(assign.call).obstacle(candidate)
+        if obstacle is not None:
+            return _with_need(NonePicked((obstacle,), hopeless=True), assign.call.demand.input_tokens)
         screen = Screen(assign, now, self.group, sizes_matter=True)
         left_out = self._table.get(deployment_id)
         own_limit = assign.call.request.max_parallel_requests is not None
@@ -381,6 +387,17 @@ class Roster:
 
 def _everyone(_candidate: Candidate) -> bool:
     return True
+
+
+def _with_need(result: Picked | NonePicked, tokens: int) -> Picked | NonePicked:
+    """Say how long the prompt is where it is too long: a view is for prompts of many lengths."""
+    told = result.decision if isinstance(result, Picked) else result
+    left_out = tuple(
+        replace(item, need=tokens) if item.reason == "context_window" else item for item in told.left_out
+    )
+    if isinstance(result, Picked):
+        return Picked(result.candidate, replace(result.decision, left_out=left_out))
+    return result._replace(left_out=left_out)
 
 
 def _not_behind(view: View, picked: Candidate) -> Callable[[str], bool]:

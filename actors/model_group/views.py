@@ -11,6 +11,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .kinds import Kinds
 from .left_out import LeftOutTable
 from .strategies.tiers import Tiers, order_of
 from .suitable import EVERYONE
@@ -19,10 +20,11 @@ from .view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ...messages.commands import Call
     from ...messages.outcomes import LeftOut
-    from ...messages.wishes import Wishes
+    from .kinds import Rules
     from .strategies.base import Candidate, Strategy
-    from .suitable import Rules, Suit
+    from .suitable import Suit
 
 __all__ = ["MAX_OTHER_STRATEGIES", "MAX_VIEWS", "Views"]
 
@@ -52,7 +54,7 @@ class Views:
         self._by_id = by_id
         self._table = table
         self._make = make
-        self._rules = rules
+        self.kinds = Kinds(rules)
         self._name = strategy.name
         self._orders: Counter[float] = Counter()
         self._kept: dict[Suit, View] = {}
@@ -68,9 +70,9 @@ class Views:
     def __len__(self) -> int:
         return 1 + len(self._kept)
 
-    def of(self, wishes: Wishes, now: float) -> View:
+    def of(self, call: Call, now: float) -> View:
         """The view for such a request."""
-        suit = self._rules.suit(wishes)
+        suit = self.kinds.of(call)
         if suit == self.base.suit:
             return self.base
         view = self._kept.pop(suit, None)
@@ -102,6 +104,7 @@ class Views:
         """It is among the candidates, and in the table if it is left out."""
         self._orders[order_of(candidate.deployment)] += 1
         self._settle_tiers(now)
+        self.kinds.join(candidate)
         for view in self:
             former = view.rank
             rank = view.count(candidate)
@@ -118,6 +121,7 @@ class Views:
         self._orders[order] -= 1
         if not self._orders[order]:
             del self._orders[order]
+        self.kinds.leave(candidate)
         for view in self:
             former = view.rank
             view.uncount(candidate)

@@ -12,7 +12,7 @@ from ...messages.errors import ConfigurationError
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .endpoints import OPENAI_FORMAT
 from .failures import prompt_texts, refusal, unusable
-from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params
+from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params, without_dropped
 from .usage import usage_of
 from .wire import Decoded, Post, head_of
 
@@ -127,7 +127,8 @@ class OpenAICodec:
         request = call.request
         given = request.wire_params()
         refuse_deployment_params(given)
-        params, extra = split_params({**self._defaults, **given})
+        merged = without_dropped({**self._defaults, **given}, self._deployment, request)
+        params, extra = split_params(merged)
         model = self._deployment.model
         url = self._url
         if self._wild:

@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pydantic import BaseModel
 
+from ...messages.capabilities import dropped
 from ...messages.errors import BadRequestError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...messages.deployment import Deployment
+    from ...messages.requests import Request
 
-__all__ = ["as_json", "deployment_defaults", "header_pairs", "refuse_deployment_params", "split_params"]
+__all__ = [
+    "as_json",
+    "deployment_defaults",
+    "header_pairs",
+    "refuse_deployment_params",
+    "split_params",
+    "without_dropped",
+]
 
 _HEADER_PARAMS = frozenset({"extra_headers", "organization"})
 _OF_THE_DEPLOYMENT = ("api_base", "api_key", "api_version", "azure_ad_token", "base_url")
 """In a request these would end in the provider's body, and a key with them."""
+
+_NOT_SENT = frozenset({"aws_region_name", "azure_ad_token", "vertex_location", "vertex_project"})
+"""Parameters of a deployment that say who and where it is."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CREDENTIALS = ("azure_password", "azure_username", "client_id", "client_secret", "tenant_id")
@@ -40,6 +52,15 @@ def split_params(params: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[byt
             raise BadRequestError(msg)
         params.update(extra)
     return params, headers
+
+
+def without_dropped(params: dict[str, Any], deployment: Deployment, request: Request) -> dict[str, Any]:
+    """`params` without those that the deployment does not take, where that is asked for (`drop_params`)."""
+    drops = deployment.drop_params if request.drop_params is None else request.drop_params
+    if not drops and not deployment.additional_drop_params:
+        return params
+    gone = dropped(deployment, params, unsupported=drops)
+    return {name: value for name, value in params.items() if name not in gone} if gone else params
 
 
 def refuse_deployment_params(params: Mapping[str, Any]) -> None:
@@ -64,8 +85,7 @@ def deployment_defaults(deployment: Deployment) -> tuple[dict[str, Any], list[tu
         if name in deployment.wire:
             msg = f"deployment {deployment.id}: {name} is not supported; use api_key or azure_ad_token"
             raise ConfigurationError(msg)
-    params = dict(deployment.wire)
-    params.pop("azure_ad_token", None)
+    params = {name: value for name, value in deployment.wire.items() if name not in _NOT_SENT}
     try:
         return split_params(params)
     except BadRequestError as error:

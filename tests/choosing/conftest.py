@@ -8,9 +8,9 @@ import pytest
 
 from tests.model_group.conftest import make
 from tests.router.conftest import hello, town
+from turnout.actors.model_group.kinds import rules_of
 from turnout.actors.model_group.roster import NonePicked, Picked, Roster
 from turnout.actors.model_group.strategies import make_strategy
-from turnout.actors.model_group.suitable import rules_of
 from turnout.messages.outcomes import LeftOut
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import RouterSettings
@@ -51,10 +51,14 @@ class Crew:
     def back(self, name):
         self.roster.apply(self.make.status(name), NOW)
 
-    def ask(self, *, exclude=(), strategy=None, now=NOW, **fields):
+    def ask(self, *, exclude=(), strategy=None, now=NOW, tokens=10, **fields):
         request = CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "hi"}], **fields)
         assign = self.make.assign(
-            request=request, exclude=exclude, strategy=strategy, wishes=wishes_of(request, self.reading)
+            request=request,
+            exclude=exclude,
+            strategy=strategy,
+            tokens=tokens,
+            wishes=wishes_of(request, self.reading),
         )
         return self.roster.pick(assign, now, self.rng)
 

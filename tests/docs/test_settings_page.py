@@ -31,7 +31,6 @@ SWITCHED_ON = {
     "cache_responses": True,
     "cache_kwargs": {"ttl": 60},
     "caching_groups": [["gpt-4", "small"]],
-    "enable_pre_call_checks": True,
     "enable_tag_filtering": True,
     "provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}},
     "alerting_config": {"webhook_url": "https://example.com/hook"},

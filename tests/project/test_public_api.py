@@ -47,6 +47,7 @@ ERRORS = {
     "Timeout",
     "TurnoutError",
     "UnprocessableEntityError",
+    "UnsupportedParamsError",
 }
 
 

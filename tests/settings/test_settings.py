@@ -176,8 +176,6 @@ def test_a_wrong_setting_is_one_clear_error(settings: dict[str, Any], text: str)
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"enable_pre_call_checks": True}, "enable_pre_call_checks"),
-        ({"enable_pre_call_check": True}, "enable_pre_call_checks"),
         ({"provider_budget_config": {"openai": {"budget_limit": 1}}}, "provider_budget_config"),
         ({"alerting_config": {"webhook_url": "https://h/hush"}}, "alerting_config"),
         ({"model_group_retry_policy": {"a": {"TimeoutErrorRetries": 1}}}, "model_group_retry_policy"),
