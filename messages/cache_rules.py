@@ -35,9 +35,11 @@ MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 """Of the cache in memory, where `cache_kwargs` does not say."""
 
+_BOUNDS = {"socket_timeout", "max_connections"}
+
 
 class _CacheArgs(BaseModel):
-    """What `cache_kwargs` holds of ours; the rest is for redis-py."""
+    """What `cache_kwargs` holds of ours, and what we must know of the rest, which is for redis-py."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -45,6 +47,8 @@ class _CacheArgs(BaseModel):
     namespace: str = Field(default="turnout", min_length=1, max_length=MAX_KEY_CHARS)
     max_entries: Count = Field(default=MAX_ENTRIES, ge=1)
     max_bytes: Count = Field(default=MAX_BYTES, ge=1)
+    socket_timeout: Seconds | None = Field(default=None, gt=0)
+    max_connections: Count | None = Field(default=None, ge=1)
 
 
 @frozen(repr=False)
@@ -80,7 +84,8 @@ def cache_rules(settings: RouterSettings) -> CacheRules | None:
         args = _CacheArgs.model_validate(settings.cache_kwargs)
     except ValidationError as error:
         raise configuration_error(error, known=_CacheArgs.model_fields, owner="cache_kwargs") from None
-    options = {name: value for name, value in (args.__pydantic_extra__ or {}).items() if value is not None}
+    for_redis = {**(args.__pydantic_extra__ or {}), **args.model_dump(include=_BOUNDS)}
+    options = {name: value for name, value in for_redis.items() if value is not None}
     redis = redis_address(settings, options)
     if redis is None and options:
         msg = f"cache_kwargs.{next(iter(options))} is an option of Redis: set redis_url or redis_host, too"

@@ -76,6 +76,8 @@ def parse_redis_url(url: str) -> RedisAddress:
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         return _address(kind, url, parts, query)
+    except ConfigurationError:  # which is a ValueError, too
+        raise
     except ValueError:
         raise _not_redis(
             what="cannot be read as a URL (write a special character in a password as %..)"

@@ -28,7 +28,7 @@ from .answers import GarbageError, pack, unpack
 from .flights import Flights
 from .key import key_of
 from .memory import MemoryCache
-from .outage import Outage
+from .outage import StoreHealth
 from .ports import StoreError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ...messages.events import Event
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
+    from .outage import Way
     from .ports import Store
 
 __all__ = ["MAX_WRITES", "CacheActor", "CachePorts"]
@@ -82,7 +83,7 @@ class CacheActor(LoopActor):
         self._memory = MemoryCache(ports.rules.max_entries, ports.rules.max_bytes)
         self._flights = Flights()
         self._asked: dict[str, _Asked] = {}
-        self._outage = Outage()
+        self._health = StoreHealth()
         self._writes = 0
         self._totals = dict.fromkeys(("hits", "misses", "shared", "garbage"), 0)
 
@@ -130,8 +131,8 @@ class CacheActor(LoopActor):
         """Nobody else is asking for it: look into the store, or have the call made."""
         if self._store is None:
             self._missed(request_id)
-        elif self._outage.avoids(self.clock.now()):
-            self._outage.skipped()
+        elif self._health.avoids("lookups", self.clock.now()):
+            self._health.skipped()
             self._missed(request_id)
         else:
             self.dispatcher.spawn(self._fetch(self._store, request_id, key))
@@ -150,7 +151,7 @@ class CacheActor(LoopActor):
 
     def _fetched(self, message: Fetched) -> None:
         request_id, kept = message.request_id, message.kept
-        self._heard(message.error)
+        self._heard("lookups", message.error)
         asked = self._asked.get(request_id)
         if kept is not None and asked is not None and (kept.kind, kept.stream) != (asked.kind, asked.stream):
             kept = None
@@ -202,8 +203,8 @@ class CacheActor(LoopActor):
             return
         if self._store is None:
             self._memory.put(asked.key, kept, self.clock.now() + ttl)
-        elif self._writes >= MAX_WRITES or self._outage.avoids(self.clock.now()):
-            self._outage.skipped()
+        elif self._writes >= MAX_WRITES or self._health.avoids("writes", self.clock.now()):
+            self._health.skipped()
         else:
             self._writes += 1
             self.dispatcher.spawn(self._write(self._store, asked.key, kept, ttl))
@@ -218,7 +219,7 @@ class CacheActor(LoopActor):
 
     def _written(self, message: Written) -> None:
         self._writes -= 1
-        self._heard(message.error)
+        self._heard("writes", message.error)
 
     def _leave(self, message: LeaveCache) -> None:
         request_id = message.request_id
@@ -228,14 +229,14 @@ class CacheActor(LoopActor):
 
     # -- the store's health
 
-    def _heard(self, error: str | None) -> None:
+    def _heard(self, way: Way, error: str | None) -> None:
         """What a try came to. The first loss is told, and that it is over; what lies between is counted."""
         if error is None:
-            if self._outage.worked():
-                lost = self._outage.lost_in_it
+            if self._health.worked(way):
+                lost = self._health.lost_in_it
                 log.warning("the cache is back; %d lookups and writes were lost", lost)
                 self._note(CacheRestored(lost))
-        elif self._outage.failed(error, self.clock.now()):
+        elif self._health.failed(way, error, self.clock.now()):
             log.warning("the cache is lost (%s): requests go on without it", error)
             self._note(CacheLost(error))
 
@@ -253,13 +254,13 @@ class CacheActor(LoopActor):
         """For `health()`."""
         mine = self._store is None
         return {
-            "ok": self._outage.reason is None,
-            "reason": self._outage.reason,
+            "ok": self._health.reason is None,
+            "reason": self._health.reason,
             "store": "memory" if mine else "redis",
             "entries": len(self._memory) if mine else None,
             "bytes": self._memory.bytes if mine else None,
             **self._totals,
-            "lost": self._outage.lost,
+            "lost": self._health.lost,
             "in_flight": len(self._flights),
         }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -57,8 +58,8 @@ class RedisStore:
         self._options = options
         self._clock = clock
         self._client_ttl = client_ttl
-        self._seconds = float(options.get("socket_timeout") or REDIS_SECONDS)
-        self._gate = asyncio.Semaphore(int(options.get("max_connections") or MAX_CONNECTIONS))
+        self._seconds: float = options.get("socket_timeout") or REDIS_SECONDS
+        self._gate = asyncio.Semaphore(options.get("max_connections") or MAX_CONNECTIONS)
         self._current = _Client(open_client(address, options), clock.now())
         self._retired: set[_Client] = set()
 
@@ -164,6 +165,12 @@ def _login(address: RedisAddress) -> dict[str, Any]:
     return {name: value for name, value in login.items() if value is not None}
 
 
+def _from_query(address: RedisAddress) -> dict[str, Any]:
+    """The options of a URL that redis-py does not read by itself, as redis-py would read them."""
+    parsers: dict[str, Callable[[str], Any]] = URL_QUERY_ARGUMENT_PARSERS  # type: ignore[assignment]
+    return {name: parsers.get(name, str)(text) for name, text in address.options.items()}
+
+
 def _open_server(address: RedisAddress, options: dict[str, Any]) -> Any:
     if address.url is not None:
         return Redis.from_url(address.url, **options)
@@ -178,14 +185,14 @@ def _open_sentinel(address: RedisAddress, options: dict[str, Any]) -> Any:
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         address.nodes,
         sentinel_kwargs={**login, **short},
-        **{"db": address.db, **login, **address.options, **options},
+        **{"db": address.db, **login, **_from_query(address), **options},
     )
     return sentinel.master_for(address.service)
 
 
 def _open_cluster(address: RedisAddress, options: dict[str, Any]) -> Any:
     nodes = [ClusterNode(host, port) for host, port in address.nodes]
-    return RedisCluster(startup_nodes=nodes, **{**_login(address), **address.options, **options})
+    return RedisCluster(startup_nodes=nodes, **{**_login(address), **_from_query(address), **options})
 
 
 _OPEN: dict[str, Callable[[RedisAddress, dict[str, Any]], Any]] = {

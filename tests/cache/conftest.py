@@ -67,6 +67,7 @@ def house():
         houses.append(House(*args, **kwargs))
         return houses[-1]
 
+    open_house.deployment = deployment
     yield open_house
     for one in houses:
         one.router.close()
