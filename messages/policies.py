@@ -144,7 +144,8 @@ class AlertingConfig(Settings):
     webhook_url: SecretStr
     """Where alerts are sent to; kept as a secret."""
     alerting_threshold: Seconds = Field(default=300.0, gt=0)
-    """Seconds after which a call counts as slow."""
+    """Seconds after which a call counts as slow, or as hanging while it is open; of a stream: to its
+    first content."""
 
     @field_validator("webhook_url")
     @classmethod

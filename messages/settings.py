@@ -73,7 +73,6 @@ _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": 
 
 _LATER = (
     "provider_budget_config",
-    "alerting_config",
     "model_group_retry_policy",
 )
 """Settings whose feature is not built yet: validated, and refused when switched on."""
@@ -316,7 +315,8 @@ class RouterSettings(Settings):
     provider_budget_config: dict[str, Any] = {}
     """A budget for each provider."""
     alerting_config: AlertingConfig | None = None
-    """A webhook for slow and failing calls; see [AlertingConfig](#alertingconfig)."""
+    """A webhook that is told of failing, slow and hanging calls, cooldowns and spent budgets; see
+    [AlertingConfig](#alertingconfig)."""
     callbacks: _Callbacks = ()
     """Functions and `CustomLogger` objects that are told of every attempt; see
     [Callbacks](../README.md#callbacks)."""

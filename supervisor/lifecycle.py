@@ -11,6 +11,7 @@ from ..messages.commands import Shutdown
 
 if TYPE_CHECKING:
     from ..actors.journal.store import Journal
+    from .alerting import Alerts
     from .wiring import Wiring
 
 __all__ = ["CLOSE_SECONDS", "Lifecycle"]
@@ -35,6 +36,7 @@ class Lifecycle:
         self.dispatcher = dispatcher
         self.wiring = wiring
         self.closed = False
+        self.alerts: Alerts | None = None
         self._caller = caller
         self._journal = journal
         self._starting = threading.Lock()
@@ -67,6 +69,8 @@ class Lifecycle:
             self.closed = True
             self._end_requests()
             self.wiring.observer.close()
+            if self.alerts is not None:
+                self.alerts.finish_now()
             self.wiring.stop()
             dispatcher.close()
             self._journal.close()
@@ -111,6 +115,8 @@ class Lifecycle:
         """Callers first, then actors, then what they used; all but the journal."""
         self._end_requests()
         await self.wiring.observer.aclose()
+        if self.alerts is not None:
+            await self.alerts.finish()
         self.wiring.stop()
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EventLoopDispatcher)

@@ -16,6 +16,7 @@ from ..messages.commands import Cancel, Dispatch, Inspect
 from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedError
 from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
+from .alerting import Alerts
 from .batches import Batches
 from .caching import ask_cache
 from .costs import Costs
@@ -93,6 +94,9 @@ class Router(Endpoints, Batches, Costs, Management):
         self._journal.on_gap = self._wiring.save_snapshots
         self._switchboard = self._wiring.switchboard
         self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
+        alerting = self.settings.alerting_config
+        if alerting is not None:
+            self._lifecycle.alerts = Alerts(self._wiring, dispatcher, alerting, transport)
         self._finalizer = weakref.finalize(self, self._lifecycle.dropped)
 
     def __repr__(self) -> str:
@@ -197,6 +201,7 @@ class Router(Endpoints, Batches, Costs, Management):
             "cache": None if cache is None else cache.get(),
             "incomplete": incomplete,
             "deployments_durable": self._wiring.fleet.durable,
+            "alerts": None if self._lifecycle.alerts is None else self._lifecycle.alerts.health(),
             "open_requests": open_requests.get()["open_requests"],
             "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
         }

@@ -33,7 +33,6 @@ SWITCHED_ON = {
     "caching_groups": [["gpt-4", "small"]],
     "enable_tag_filtering": True,
     "provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}},
-    "alerting_config": {"webhook_url": "https://example.com/hook"},
 }
 
 
