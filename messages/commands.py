@@ -24,6 +24,7 @@ from msgspec import field
 from .values import Message, Value
 
 if TYPE_CHECKING:
+    from .budgets import Purse
     from .outcomes import CallOutcome, Decision, Demand, LeftOut
     from .prices import ModelFacts
     from .requests import Request
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNLIMITED",
+    "AccountFor",
     "ActorCrashed",
     "AddDeployment",
     "AddMember",
@@ -54,18 +56,22 @@ __all__ = [
     "FleetReply",
     "HedgeDue",
     "Inspect",
+    "PassOn",
     "ProviderFinished",
     "ProviderOpened",
+    "PurseChanged",
     "Queued",
     "Reconfigure",
     "Rejoined",
     "ReleaseDue",
     "RemoveMember",
+    "ReserveBudget",
     "RestartDue",
     "Retire",
     "RetryDue",
     "SaveSnapshot",
     "SetModelList",
+    "SettleBudget",
     "Shutdown",
     "StartCall",
     "StatusChanged",
@@ -299,6 +305,13 @@ class Assign(Message, frozen=True):
     """Who was asked, and must be told of a refusal: a deployment may stand in for other groups."""
 
 
+class PurseChanged(Message, frozen=True):
+    """What is left of a shared budget that refused a call of this group; None: ask again."""
+
+    budget: str
+    purse: Purse | None
+
+
 class Withdraw(Message, frozen=True):
     """The call no longer waits (cancelled, or its deadline passed)."""
 
@@ -367,6 +380,7 @@ class DeploymentStatus(Value, frozen=True):
         ttft, per_token, measured_at: peak-EWMA of both, in seconds, and when last measured.
         penalty, penalised_at: weight of recent failures, decaying, and when last raised.
         window: (started_at, tokens) in the last 60 s; only in the status of a (re)start.
+        purse: what is left of its own budget; None when it has none.
     """
 
     deployment_id: str
@@ -385,15 +399,53 @@ class DeploymentStatus(Value, frozen=True):
     penalty: float = 0.0
     penalised_at: float = 0.0
     window: tuple[tuple[float, int], ...] = ()
+    purse: Purse | None = None
+
+
+# -- to the Treasury, which owns the budgets that deployments share --------------------------------
+
+
+class ReserveBudget(Message, frozen=True):
+    """Set money aside for this call in all of `budgets`, and send it on to the deployment.
+
+    `cost` is what it is expected to cost in US dollars, `least` what its prompt alone will.
+    """
+
+    assign: Assign
+    deployment_id: str
+    budgets: tuple[str, ...]
+    cost: float
+    least: float
+
+
+class SettleBudget(Message, frozen=True):
+    """A call is over: what it is charged, 0 when it never started, None when nobody knows."""
+
+    call_id: str
+    cost: float | None
+
+
+class PassOn(Message, frozen=True):
+    """Send the cancellation to the deployment, behind the call it is meant for."""
+
+    deployment_id: str
+    cancel: CancelCall
 
 
 # -- to a Deployment -----------------------------------------------------------------------------
 
 
 class StartCall(Message, frozen=True):
-    """Admit and start this call, or refuse it."""
+    """Admit and start this call, or refuse it.
+
+    `paid`: money is set aside for it at the Treasury, who must be told how it ended. `refused`: the
+    Treasury refused it, and the group must hear of that from the deployment, who then has handled
+    every call that was sent to it.
+    """
 
     assign: Assign
+    paid: bool = False
+    refused: LeftOut | None = None
 
 
 class CancelCall(Message, frozen=True):
@@ -401,6 +453,12 @@ class CancelCall(Message, frozen=True):
 
     call_id: str
     reason: str
+
+
+class AccountFor(Message, frozen=True):
+    """Tell the Treasury, which was restarted, which of these calls are over."""
+
+    call_ids: tuple[str, ...]
 
 
 class AttemptTimedOut(Message, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import field, fields, frozen
 from pydantic import SecretStr
 
+from .budgets import BudgetRule, budget_of
 from .redaction import public
 
 __all__ = ["OF_THE_MODEL", "Deployment"]
@@ -69,6 +70,13 @@ class Deployment:
     """In place of the router's, after a failure here."""
     cooldown_time: float | None = None
     """Seconds, in place of the router's."""
+    max_budget: float | None = None
+    """US dollars that its calls may cost in `budget_duration`; see [Budgets](semantics.md#budgets)."""
+    budget_duration: str | None = None
+    """`"1h"`, `"1d"`, `"1w"`, `"1mo"`, ...; without one a budget never resets."""
+    budget_reset: str | None = None
+    """`"calendar"`, as without one: it begins anew at midnight UTC and the like; or `"rolling"`: the time
+    just past."""
     mode: str = "chat"
     """What it is for; with `"embedding"` the output price may be missing."""
     base_model: str | None = None
@@ -104,6 +112,13 @@ class Deployment:
 
     def __repr__(self) -> str:
         return f"<Deployment {self.model_name}/{self.id} · {self.provider}/{self.model}>"
+
+    @property
+    def budget(self) -> BudgetRule | None:
+        """Its own budget."""
+        if self.max_budget is None:
+            return None
+        return budget_of(self.max_budget, self.budget_duration, self.budget_reset, f"deployment {self.id}")
 
     def public_config(self) -> dict[str, Any]:
         """Its `model_list` entry as plain JSON-able data: keys masked, mock answers named by type."""

@@ -11,6 +11,7 @@ import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
+from .budgets import budget_of
 from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
@@ -87,6 +88,9 @@ class _Fields(TypedDict, total=False):
     region_name: _Text
     num_retries: Retries
     cooldown_time: Annotated[Seconds, Field(ge=0)]
+    max_budget: _Price
+    budget_duration: _Text
+    budget_reset: Literal["calendar", "rolling"]
     mode: Mode
     base_model: _Text
     input_cost_per_token: _Price
@@ -112,8 +116,7 @@ ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
 LATER_PARAMS = frozenset(
     """
-    budget_duration configurable_clientside_auth_params
-    context_window_fallback_dict fallbacks litellm_credential_name max_budget
+    configurable_clientside_auth_params context_window_fallback_dict fallbacks litellm_credential_name
     merge_reasoning_content_in_choices modify_params use_in_pass_through use_litellm_proxy
     """.split()
 )
@@ -320,9 +323,13 @@ class _Entry:
                 if found:
                     values.setdefault(name, found)
         try:
-            return {**_validate(values)}
+            checked = {**_validate(values)}
         except ValidationError as error:
             raise self._wrong(error) from None
+        if checked.get("max_budget") is not None:
+            reset = checked.get("budget_reset")
+            budget_of(checked["max_budget"], checked.get("budget_duration"), reset, self.params_path)
+        return checked
 
     def _from_info(self, name: str, values: dict[str, Any]) -> None:
         value = self.info.pop(name, None)

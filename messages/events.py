@@ -4,7 +4,7 @@ An event is a fact without content: no prompt, no answer, no key. Its `TYPE` is 
 journal ever written and its `VERSION` says how its fields look; both are a promise, kept by the
 upcasters of :mod:`turnout.actors.journal.codec`.
 
-Streams: ``router`` (settings and deployments), ``deployment/<id>``, ``request/<id>``.
+Streams: ``router`` (settings and deployments), ``deployment/<id>``, ``budgets``, ``request/<id>``.
 Each stream has one writer, the actor that owns the state the events rebuild.
 """
 
@@ -20,6 +20,9 @@ from .values import Value
 __all__ = [
     "EVENT_TYPES",
     "AttemptFailed",
+    "BudgetExhausted",
+    "BudgetReserved",
+    "BudgetSettled",
     "CacheHit",
     "CacheLost",
     "CacheRestored",
@@ -179,7 +182,8 @@ class CacheRestored(Event, frozen=True):
 class CallStarted(Event, frozen=True):
     """A call was admitted: one start and `reserved` tokens are counted from now.
 
-    `probe` marks the single call a half-open deployment is given.
+    `probe` marks the single call a half-open deployment is given. `set_aside` is US dollars of the
+    deployment's own budget; None without one, or when the price is unknown.
     """
 
     TYPE: ClassVar[str] = "call_started"
@@ -188,6 +192,7 @@ class CallStarted(Event, frozen=True):
     reserved: int
     stream: bool = False
     probe: bool = False
+    set_aside: float | None = None
 
 
 class CallOpened(Event, frozen=True):
@@ -200,7 +205,11 @@ class CallOpened(Event, frozen=True):
 
 
 class CallSucceeded(Event, frozen=True):
-    """A call ended well; the reservation is settled with what was used."""
+    """A call ended well; the reservation is settled with what was used.
+
+    `charged`, here and below, is what the deployment's own budget was charged where `cost` is None:
+    the price of estimated tokens.
+    """
 
     TYPE: ClassVar[str] = "call_succeeded"
     call_id: str
@@ -212,6 +221,7 @@ class CallSucceeded(Event, frozen=True):
     ttft: float | None = None
     cached_tokens: int | None = None
     estimated: bool = False
+    charged: float | None = None
 
 
 class CallFailed(Event, frozen=True):
@@ -233,6 +243,7 @@ class CallFailed(Event, frozen=True):
     retry_after: float | None = None
     sent: str | None = None
     ttft: float | None = None
+    charged: float | None = None
 
 
 class CallCancelled(Event, frozen=True):
@@ -246,6 +257,7 @@ class CallCancelled(Event, frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
+    charged: float | None = None
 
 
 class CallAbandoned(Event, frozen=True):
@@ -282,6 +294,44 @@ class LimitsObserved(Event, frozen=True):
     requests: int
     tokens: int
     until: float
+
+
+class BudgetExhausted(Event, frozen=True):
+    """A budget is used up: `spent` of `limit` US dollars, and a call was refused, or none will fit.
+
+    `budget` is ``deployment:<id>`` (in the deployment's stream), ``provider:<name>`` or ``tag:<name>``
+    (in stream ``budgets``). `until` is when something is released; None for a budget that never resets.
+    Recorded once a period.
+    """
+
+    TYPE: ClassVar[str] = "budget_exhausted"
+    budget: str
+    limit: float
+    spent: float
+    until: float | None
+
+
+# -- stream "budgets" ----------------------------------------------------------------------------
+
+
+class BudgetReserved(Event, frozen=True):
+    """Money was set aside for a call: {budget: US dollars}."""
+
+    TYPE: ClassVar[str] = "budget_reserved"
+    call_id: str
+    deployment_id: str
+    amounts: dict[str, float]
+
+
+class BudgetSettled(Event, frozen=True):
+    """A call for which money was set aside is over: all its budgets are charged `cost`.
+
+    0 when it never started; None when nobody knows what became of it: what was set aside stays charged.
+    """
+
+    TYPE: ClassVar[str] = "budget_settled"
+    call_id: str
+    cost: float | None
 
 
 # -- stream "request/<id>" -----------------------------------------------------------------------

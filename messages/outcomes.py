@@ -124,7 +124,11 @@ class CallOutcome(Value, frozen=True):
 
 
 class LeftOut(Value, frozen=True):
-    """Why a deployment was not a candidate, and until when if that is known."""
+    """Why a deployment was not a candidate, and until when if that is known.
+
+    `sooner`: it may be released before that, nobody knows when (an open call may cost less than was
+    set aside for it).
+    """
 
     deployment_id: str
     reason: Reason
@@ -132,6 +136,7 @@ class LeftOut(Value, frozen=True):
     need: float | None = None
     has: float | None = None
     detail: str | None = None
+    sooner: bool = False
 
 
 class Decision(Value, frozen=True):

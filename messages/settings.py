@@ -19,6 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from .budgets import BudgetRule, parse_budgets, public_budgets
 from .cache_rules import cache_rules
 from .deployment import Deployment
 from .deployments import LATER_PARAMS, parse_deployment, parse_model_list
@@ -71,10 +72,7 @@ MAX_PRIORITY = 255
 _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
 _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
 
-_LATER = (
-    "provider_budget_config",
-    "model_group_retry_policy",
-)
+_LATER = ("model_group_retry_policy",)
 """Settings whose feature is not built yet: validated, and refused when switched on."""
 
 
@@ -161,6 +159,13 @@ _Callbacks = Annotated[
     BeforeValidator(_callbacks),
     PlainSerializer(lambda callbacks: [f"<{type(callback).__name__}>" for callback in callbacks]),
 ]
+
+
+def _budgets(raw: Any, info: ValidationInfo) -> dict[str, BudgetRule]:
+    return parse_budgets(raw, info.field_name or "")
+
+
+_Budgets = Annotated[dict[str, Any], BeforeValidator(_budgets), PlainSerializer(public_budgets)]
 _Params = Annotated[dict[str, Any], PlainSerializer(public)]
 _GroupAliases = Annotated[
     dict[str, GroupAlias],
@@ -312,8 +317,11 @@ class RouterSettings(Settings):
 
     # -- Budgets, alerts and callbacks
 
-    provider_budget_config: dict[str, Any] = {}
-    """A budget for each provider."""
+    provider_budget_config: _Budgets = {}
+    """A budget for each provider: `{"openai": {"max_budget": 100, "budget_duration": "1d"}}`; see
+    [Budgets](semantics.md#budgets)."""
+    tag_budget_config: _Budgets = {}
+    """A budget for each tag of requests: `{"team-a": {"max_budget": 5, "budget_duration": "1mo"}}`."""
     alerting_config: AlertingConfig | None = None
     """A webhook that is told of failing, slow and hanging calls, cooldowns and spent budgets; see
     [AlertingConfig](#alertingconfig)."""

@@ -14,10 +14,11 @@ from .plan import Backoff, RetryRules
 from .rules import SupervisorRules
 
 if TYPE_CHECKING:
+    from ..messages.budgets import BudgetRule
     from ..messages.settings import Deployment, RouterSettings
     from ..messages.wishes import Reading
 
-__all__ = ["limits_of", "reading_of", "supervisor_rules"]
+__all__ = ["limits_of", "reading_of", "shared_budgets", "supervisor_rules"]
 
 
 def supervisor_rules(settings: RouterSettings) -> SupervisorRules:
@@ -71,4 +72,12 @@ def limits_of(deployment: Deployment, settings: RouterSettings) -> Limits:
         {} if allowed is None else allowed.by_error(),
     )
     parallel = deployment.max_parallel_requests or settings.default_max_parallel_requests
-    return Limits(deployment.rpm, deployment.tpm, parallel, policy)
+    return Limits(deployment.rpm, deployment.tpm, parallel, policy, budget=deployment.budget)
+
+
+def shared_budgets(settings: RouterSettings) -> dict[str, BudgetRule]:
+    """The budgets that deployments share, by the name the Treasury knows them under."""
+    return {
+        **{f"provider:{name}": rule for name, rule in settings.provider_budget_config.items()},
+        **{f"tag:{name}": rule for name, rule in settings.tag_budget_config.items()},
+    }

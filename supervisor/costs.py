@@ -1,20 +1,36 @@
-"""What a router's models cost: `get_model_cost_map()`."""
+"""What a router's models cost, and the budgets it keeps."""
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..actors.budget.state import TreasuryState
+from ..actors.budget.treasury import STREAM, TREASURY, Treasury, TreasuryPorts
 from ..actors.deployment.price_data import model_facts
 from ..actors.deployment.pricing import prices_at
+from ..messages.commands import Inspect
 from ..messages.prices import PRICE_NAMES
+from ..messages.problems import listed
+from .compile_rules import shared_budgets
 
 if TYPE_CHECKING:
-    from ..actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
+    from collections.abc import Iterable
+
+    from ..actors.journal.store import Journal
+    from ..actors.runtime.dispatcher import Dispatcher, EventLoopDispatcher, ManualDispatcher
+    from ..actors.runtime.switchboard import Switchboard
+    from ..actors.runtime.system import ActorSystem
+    from ..messages.budgets import BudgetRule
     from ..messages.deployment import Deployment
     from ..messages.prices import Prices
+    from ..messages.settings import RouterSettings
     from .wiring import Wiring
 
-__all__ = ["Costs", "cost_entry"]
+__all__ = ["Costs", "ask_treasury", "budgets_now", "cost_entry", "start_budgets"]
+
+log = logging.getLogger("turnout.supervisor")
 
 
 class Costs:
@@ -34,6 +50,59 @@ class Costs:
         now = self._dispatcher.clock.now()
         deployments = tuple(self._wiring.deployments.values())
         return {deployment.id: cost_entry(deployment, now) for deployment in deployments}
+
+
+def start_budgets(wiring: Wiring, dispatcher: Dispatcher) -> None:
+    """Start the keeper of the budgets that deployments share. A router without any has no such actor."""
+    _warn_of_unpriced(wiring.deployments.values(), wiring.settings, dispatcher.clock.now())
+    rules = shared_budgets(wiring.settings)
+    if rules:
+        ports = TreasuryPorts(dispatcher, wiring.journal, wiring.switchboard)
+        make = partial(_start_treasury, wiring.system, ports, wiring.journal, rules)
+        wiring.start_service(TREASURY, make)
+
+
+def _start_treasury(
+    system: ActorSystem, ports: TreasuryPorts, journal: Journal, rules: dict[str, BudgetRule]
+) -> Any:
+    """Start the Treasury where its journal ends."""
+    snapshot = journal.snapshot(STREAM)
+    if snapshot is None:
+        state, version, position = TreasuryState(rules), 0, 0
+    else:
+        state = TreasuryState.restore(rules, snapshot.state)
+        version, position = snapshot.version, snapshot.position
+    if journal.version(STREAM) > version:
+        for recorded in journal.read(STREAM, position):
+            state.apply(recorded.event, recorded.at)
+            version = recorded.version
+    return system.start(Treasury, ports, state, version)
+
+
+def ask_treasury(board: Switchboard) -> Any:
+    """A future of what the Treasury says; None when there is none, or it is being restarted."""
+    treasury = board.services.get(TREASURY)
+    return None if treasury is None or not treasury.is_alive() else treasury.ask(Inspect(), block=False)
+
+
+def budgets_now(deployments: dict[str, Any], treasury: Any) -> dict[str, Any]:
+    """Every budget by its name: limit, spent, reserved, left, resets_at."""
+    own = {f"deployment:{name}": told["budget"] for name, told in deployments.items() if "budget" in told}
+    return own if treasury is None else {**treasury.get()["budgets"], **own}
+
+
+def _warn_of_unpriced(deployments: Iterable[Deployment], settings: RouterSettings, now: float) -> None:
+    """Say once of which deployments no budget can know what they cost."""
+    shared = settings.provider_budget_config
+    limited = (
+        d
+        for d in deployments
+        if d.max_budget is not None or d.provider in shared or settings.tag_budget_config
+    )
+    unpriced = [d.id for d in limited if "*" not in d.model and model_facts(d, now).prices is None]
+    if unpriced:
+        named = listed(unpriced)
+        log.warning("no budget limits what these deployments cost, for their prices are unknown: %s", named)
 
 
 def cost_entry(deployment: Deployment, now: float) -> dict[str, Any]:

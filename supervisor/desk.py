@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..actors.budget.treasury import TREASURY
 from ..actors.runtime.actor import LoopActor
-from ..messages.commands import Cancel, CancelCall, DeadlineReached, Withdraw
+from ..messages.commands import Cancel, CancelCall, DeadlineReached, PassOn, Withdraw
 from ..messages.errors import MidStreamError, RequestError, Timeout, TurnoutError
 from ..messages.events import AttemptFailed, RequestCancelled, RequestFailed
 from ..messages.outcomes import Usage
@@ -188,9 +189,13 @@ class RequestDesk(LoopActor):
                 self.send(group, Withdraw(entry.call_id))
 
     def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:
+        cancel = CancelCall(call_id, reason)
+        treasury = self._switchboard.services.get(TREASURY)  # where the call may still be on its way
+        if treasury is not None and self.send(treasury, PassOn(deployment_id, cancel)):
+            return
         deployment = self._switchboard.deployments.get(deployment_id)
         if deployment is not None:
-            self.send(deployment, CancelCall(call_id, reason))
+            self.send(deployment, cancel)
 
     def _forget(self, entry: OpenRequest) -> None:
         if entry.timer is not None or entry.pause is not None or entry.hedge is not None:

@@ -212,13 +212,13 @@ def _wait_for_release(state: RequestState, unplaced: Unplaced, pause: float, now
 def reasons_of(
     left_out: tuple[LeftOut, ...], more: Mapping[str, int], never: Collection[str] = ()
 ) -> frozenset[str]:
-    """The reasons that may pass; a demand that never fits its tpm is not one of them.
+    """The reasons that may pass; a demand that never fits its tpm or budget is not one of them.
 
     Nor is what holds up those in `never`: free again, they would still not be taken.
     """
-    named = {
-        item.reason
-        for item in left_out
-        if item.deployment_id not in never and not (item.reason == "tpm" and item.until is None)
-    }
+    named = {item.reason for item in left_out if item.deployment_id not in never and not _for_good(item)}
     return frozenset(named | set(more))
+
+
+def _for_good(item: LeftOut) -> bool:
+    return item.reason in ("tpm", "budget") and item.until is None and not item.sooner

@@ -19,7 +19,7 @@ from ..messages.settings import RouterSettings, parse_model_list
 from .alerting import Alerts
 from .batches import Batches
 from .caching import ask_cache
-from .costs import Costs
+from .costs import Costs, ask_treasury, budgets_now
 from .edge import check_request
 from .endpoints import Endpoints
 from .lifecycle import Lifecycle
@@ -170,7 +170,7 @@ class Router(Endpoints, Batches, Costs, Management):
         return list(self._journal.read(stream, after))
 
     def health(self) -> dict[str, Any]:
-        """How the router is: its journal, its open requests, its cache, and one entry per deployment.
+        """How the router is: its journal, open requests, cache, and one entry per deployment and budget.
 
         `ok` is False when the journal is degraded, an actor was taken out of rotation or a deployment
         that the journal gave back is `incomplete` (its key is nowhere to be found). A deployment
@@ -190,9 +190,11 @@ class Router(Endpoints, Batches, Costs, Management):
         }
         open_requests = board.supervisor.ask(Inspect(), block=False)
         cache = ask_cache(board)
+        treasury = ask_treasury(board)
         self._dispatcher.run_now()
         journal = self._journal.health()
         failed, incomplete = dict(self._wiring.failed), self._wiring.fleet.incomplete()
+        deployments = {name: future.get() for name, future in asked.items() if name not in failed}
         return {
             "ok": journal.ok and not failed and not incomplete,
             "journal": journal,
@@ -203,7 +205,8 @@ class Router(Endpoints, Batches, Costs, Management):
             "deployments_durable": self._wiring.fleet.durable,
             "alerts": None if self._lifecycle.alerts is None else self._lifecycle.alerts.health(),
             "open_requests": open_requests.get()["open_requests"],
-            "deployments": {name: future.get() for name, future in asked.items() if name not in failed},
+            "deployments": deployments,
+            "budgets": budgets_now(deployments, treasury),
         }
 
     # -- the end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..actors.budget.treasury import STREAM as BUDGETS
+from ..actors.budget.treasury import TREASURY
 from ..actors.callbacks.observer import CallObserver
 from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
 from ..actors.deployment.state import DeploymentState
@@ -29,6 +31,7 @@ from ..messages.events import (
 from .berths import BerthMaker
 from .caching import start_cache
 from .compile_rules import supervisor_rules
+from .costs import start_budgets
 from .directory import Directory
 from .fleet_manager import ROUTER_STREAM, FleetManager, listed_berths, recovered
 from .ports import SupervisorPorts
@@ -121,6 +124,7 @@ class Wiring:
         for berth in self.fleet.berths.values():
             self.start_deployment(berth)
         start_cache(self, self._dispatcher)
+        start_budgets(self, self._dispatcher)
 
     def record(self, event: Event) -> None:
         """Record an event of the router's own stream."""
@@ -134,6 +138,9 @@ class Wiring:
         for name, ref in self.switchboard.deployments.items():
             if f"deployment/{name}" in streams and ref.is_alive():
                 ref.tell(SaveSnapshot())
+        treasury = self.switchboard.services.get(TREASURY)
+        if BUDGETS in streams and treasury is not None and treasury.is_alive():
+            treasury.tell(SaveSnapshot())
 
     def _answers_are_due(self) -> bool:
         """Whether the Supervisor has mail: a callback must not see an answer before it is through with it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, frozen
 
 from ...messages.commands import (
+    AccountFor,
     ActorCrashed,
     AddMember,
     Announce,
@@ -22,6 +23,7 @@ from ...messages.commands import (
     RemoveMember,
     Retire,
     SaveSnapshot,
+    SettleBudget,
     StartCall,
     StatusChanged,
     StreamOpened,
@@ -37,6 +39,7 @@ from ...messages.events import (
     CooldownEnded,
 )
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
+from ..budget.treasury import TREASURY
 from ..journal.sourced import SourcedActor
 from ..providers.ports import ProviderCall
 from ..runtime.actor import where_it_broke
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...messages.commands import Assign, Call, DeploymentStatus
+    from ...messages.events import CallStarted
     from ...messages.settings import Deployment
     from ..callbacks.observer import CallObserver, WatchedCall
     from ..journal.sourced import EventLog
@@ -91,6 +95,8 @@ class _Running:
     timer: Timer | None = None
     opened: bool = False
     watched: WatchedCall | None = None
+    paid: bool = False
+    """Whether the Treasury set money aside for it."""
 
 
 class DeploymentActor(SourcedActor):
@@ -128,6 +134,7 @@ class DeploymentActor(SourcedActor):
             ProviderOpened: self._provider_opened,
             CancelCall: self._cancel_call,
             AttemptTimedOut: self._attempt_timed_out,
+            AccountFor: self._account_for,
             Announce: self._announce,
             Inspect: self._inspect,
             SaveSnapshot: self._save,
@@ -164,7 +171,8 @@ class DeploymentActor(SourcedActor):
     def _reconfigure(self, message: Reconfigure) -> None:
         """Go on as what I am now: calls, windows, cooldown and totals stay."""
         former = self._groups
-        self.deployment, self.state.limits = message.deployment, message.limits
+        self.deployment = message.deployment
+        self.state.go_by(message.limits)
         self._groups = (message.deployment.model_name, *message.stands_in_for)
         self._prices = PriceBook(message.deployment, self.clock.now())
         self._leaving = False
@@ -194,22 +202,49 @@ class DeploymentActor(SourcedActor):
         now = self.clock.now()
         self.seen += 1
         call = message.assign.call
-        verdict = self.state.admit(call, now)
+        verdict = message.refused or self._admit(call, now)
         if type(verdict) is LeftOut:
+            if message.paid:
+                self._settle(call.call_id, 0.0)
             self._refuse(message.assign, verdict, now)
             return
         self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
         watched = None if self._observer is None else self._observer.begin(call, self.deployment, now)
         handle = self._caller.start(ProviderCall(call, self.deployment), self._deliver)
-        running = _Running(call, self.state.open[call.call_id], handle, watched=watched)
+        running = _Running(call, self.state.open[call.call_id], handle, watched=watched, paid=message.paid)
         self._running[call.call_id] = running
         if call.stream or self.deployment.timeout is not None:
             self._watch(running, now)
         if self.seen >= self._told:
             self._tell_groups(StatusChanged(self._status(now)))
 
+    def _admit(self, call: Call, now: float) -> CallStarted | LeftOut:
+        """With what the call may cost, when there is a budget to ask."""
+        state = self.state
+        if state.ledger is None:
+            return state.admit(call, now)
+        return state.admit(call, now, self._prices.expected(call, state.latency.expected_output, now))
+
+    def _settle(self, call_id: str, cost: float | None) -> None:
+        """Tell the Treasury what a call cost; one that is being restarted asks again by itself."""
+        treasury = self._switchboard.services.get(TREASURY)
+        if treasury is not None:
+            self.send(treasury, SettleBudget(call_id, cost))
+
+    def _account_for(self, message: AccountFor) -> None:
+        for call_id in message.call_ids:
+            if call_id not in self._running:
+                self._settle(call_id, None)
+
+    def _note_exhausted(self, need: float, now: float) -> None:
+        exhausted = self.state.exhausted(need, now)
+        if exhausted is not None:
+            self.record(exhausted, now)
+
     def _refuse(self, assign: Assign, left_out: LeftOut, now: float) -> None:
         """Let the group choose again; if it is dead itself, the Supervisor must hear of it."""
+        if left_out.reason == "budget" and left_out.detail is None:
+            self._note_exhausted(left_out.need or 0.0, now)
         group = assign.group or self.deployment.model_name
         if not self._tell(group, CallRefused(assign, left_out, self._status(now))):
             call = assign.call
@@ -308,8 +343,14 @@ class DeploymentActor(SourcedActor):
             running.timer.cancel()
         usage = outcome.usage or self._estimate(running, outcome)
         cost = None if usage.estimated else self._prices.price(call.wildcard, now)(usage, now)
+        charged = None
+        if cost is None and (self.state.ledger is not None or running.paid):
+            charged = self._prices.charge(usage, call.wildcard, now)
         seconds = now - running.opened_call.started_at
-        self._record_end(running, outcome, usage, cost, reason, now)
+        self._record_end(running, outcome, usage, (cost, charged), reason, now)
+        self._note_exhausted(0.0, now)
+        if running.paid:
+            self._settle(call.call_id, charged if cost is None else cost)
         if outcome.limits is not None:
             self._correct(outcome, now)
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)
@@ -326,11 +367,12 @@ class DeploymentActor(SourcedActor):
         running: _Running,
         outcome: CallOutcome,
         usage: Usage,
-        cost: float | None,
+        money: tuple[float | None, float | None],
         reason: str,
         now: float,
     ) -> None:
         call, opened = running.call, running.opened_call
+        cost, charged = money
         seconds = now - opened.started_at
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         if outcome.status == "succeeded":
@@ -345,6 +387,7 @@ class DeploymentActor(SourcedActor):
                     opened.ttft,
                     usage.cached_tokens,
                     usage.estimated,
+                    charged,
                 ),
                 now,
             )
@@ -352,14 +395,23 @@ class DeploymentActor(SourcedActor):
                 self.record(CooldownEnded(), now)
         elif outcome.status == "cancelled":
             self.record(
-                CallCancelled(call.call_id, call.request_id, reason, seconds, prompt, completion, cost), now
+                CallCancelled(
+                    call.call_id, call.request_id, reason, seconds, prompt, completion, cost, charged
+                ),
+                now,
             )
         else:
-            self._record_failure(running, outcome, usage, cost, now)
+            self._record_failure(running, outcome, usage, money, now)
 
     def _record_failure(
-        self, running: _Running, outcome: CallOutcome, usage: Usage, cost: float | None, now: float
+        self,
+        running: _Running,
+        outcome: CallOutcome,
+        usage: Usage,
+        money: tuple[float | None, float | None],
+        now: float,
     ) -> None:
+        cost, charged = money
         call, opened = running.call, running.opened_call
         error = outcome.error
         assert error is not None, "a failed outcome without an error"
@@ -381,6 +433,7 @@ class DeploymentActor(SourcedActor):
                 error.retry_after,
                 error.sent if isinstance(error, APIConnectionError) else None,
                 opened.ttft,
+                charged,
             ),
             now,
         )
@@ -427,7 +480,10 @@ class DeploymentActor(SourcedActor):
     def _inspect(self, _message: Inspect) -> dict[str, Any]:
         """The state as plain values, for `health()`, snapshots and tests."""
         now = self.clock.now()
-        return {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
+        told = {"line": repr(self), "version": self.version, "state": self.state.snapshot(now)}
+        if self.state.ledger is not None:
+            told["budget"] = self.state.ledger.describe(now)
+        return told
 
     def _tell(self, group: str, message: CallRefused | AddMember | RemoveMember | StatusChanged) -> bool:
         ref = self._switchboard.groups.get(group)
@@ -451,6 +507,10 @@ class DeploymentActor(SourcedActor):
                 running.timer.cancel()
             if running.watched is not None:
                 running.watched.lost(self.clock.now())
+            if running.paid:
+                self._settle(running.call.call_id, None)
+        if isinstance(message, StartCall) and message.paid:
+            self._settle(message.assign.call.call_id, None)
         self._running.clear()
         crashed = ActorCrashed("deployment", self.deployment.id, where_it_broke(error), message)
         self.send(self._switchboard.supervisor, crashed)
@@ -459,6 +519,8 @@ class DeploymentActor(SourcedActor):
         """Mail for a dead incarnation: whoever waits for a call must hear that it never started."""
         if isinstance(message, StartCall):
             call = message.assign.call
+            if message.paid:
+                self._settle(call.call_id, 0.0)
             error = APIConnectionError("the deployment's actor crashed", sent="no")
             self._sign(error)
             outcome = CallOutcome("failed", error=error)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...messages.prices import ModelFacts, PriceChange, Prices, PriceTier
 from ...messages.values import replace
-from .pricing import DAY_SECONDS, price_of, stated_facts
+from .pricing import DAY_SECONDS, expected_cost, price_of, stated_facts
 
 if TYPE_CHECKING:
+    from ...messages.commands import Call
+    from ...messages.outcomes import Usage
     from ...messages.settings import Deployment
-    from .pricing import Price
+    from .pricing import Expected, Price
 
 __all__ = ["MAX_WILDCARDS", "PriceBook", "known_facts", "model_facts"]
 
@@ -199,6 +201,16 @@ class PriceBook:
         self._deployment = deployment
         self._price = price_of(self.facts)
         self._by_wildcard: dict[str, Price] = {}
+
+    def expected(self, call: Call, mean_output: int, now: float) -> Expected | None:
+        """What a call is expected to cost; None when its price is unknown."""
+        return expected_cost(self.price(call.wildcard, now), call, mean_output, now)
+
+    def charge(self, usage: Usage, wildcard: str | None, now: float) -> float:
+        """What a budget is charged for a call: also for estimated tokens; 0.0 where nothing is known."""
+        if usage.estimated and not usage.total_tokens:  # never sent, or refused before it cost anything
+            return 0.0
+        return self.price(wildcard, now)(usage, now) or 0.0
 
     def price(self, wildcard: str | None, now: float) -> Price:
         """The function that says what a call costs."""

@@ -8,21 +8,30 @@ worked out when it is compiled: every count gets one factor, and a call costs th
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from ...messages.outcomes import Usage
 from ...messages.prices import ModelFacts, Prices, priced_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...messages.outcomes import Usage
+    from ...messages.commands import Call
     from ...messages.prices import PriceChange
     from ...messages.settings import Deployment
 
     Price = Callable[[Usage, float], float | None]
     """US dollars for a call's usage at a router time; None when it cannot be told, never 0."""
 
-__all__ = ["compile_price", "price_of", "prices_at", "stated_facts"]
+__all__ = [
+    "Expected",
+    "compile_price",
+    "expected_cost",
+    "price_of",
+    "prices_at",
+    "stated_facts",
+    "unknown_price",
+]
 
 DAY_SECONDS = 86400.0
 
@@ -41,6 +50,38 @@ _KINDS = {
     "reasoning": ("reasoning_tokens", frozenset({"output", "reasoning"})),
 }
 """A price, the field of `Usage` that counts what it is for, and what that is a special case of."""
+
+
+class Expected(NamedTuple):
+    """What a call is expected to cost, and what its prompt alone will, in US dollars."""
+
+    cost: float
+    least: float
+
+
+def expected_cost(price: Price, call: Call, mean_output: int, at: float) -> Expected | None:
+    """What to set aside for a call: its maximum, or the learned mean of such calls; None: unknown price."""
+    if price is unknown_price:
+        return None
+    output = call.demand.output_tokens
+    cost = price(_expected_usage(call, mean_output if output is None else output), at)
+    if cost is None:  # it depends on what the answer will tell, such as seconds of audio
+        return Expected(0.0, 0.0)
+    least = cost if output is not None else price(_expected_usage(call, 0), at)
+    return Expected(cost, 0.0 if least is None else least)
+
+
+def _expected_usage(call: Call, output: int) -> Usage:
+    """What is not sold by the token is counted where the request tells: pictures, text to be spoken."""
+    request = call.request
+    text = getattr(request, "input", None)
+    return Usage(
+        call.demand.input_tokens,
+        output,
+        characters=len(text) if isinstance(text, str) else None,
+        images=getattr(request, "n", None) or 1,
+    )
+
 
 _UNITS = {"second": "seconds", "character": "characters", "image": "images"}
 
@@ -67,7 +108,7 @@ def stated_facts(deployment: Deployment) -> ModelFacts:
 def price_of(facts: ModelFacts) -> Price:
     """A function from usage and time to US dollars."""
     if facts.prices is None:
-        return _unknown
+        return unknown_price
     usual = compile_price(facts.prices)
     if not facts.changes:
         return usual
@@ -98,8 +139,8 @@ def _holds(change: PriceChange, at: float) -> bool:
     return start <= second < end if start <= end else second >= start or second < end
 
 
-def _unknown(_usage: Usage, _at: float) -> None:
-    return None
+def unknown_price(_usage: Usage, _at: float) -> None:
+    """The price of what has none."""
 
 
 def compile_price(prices: Prices) -> Price:
@@ -125,7 +166,7 @@ def _compile(prices: Prices) -> Price:
     factors = _factors(prices)
     per_input, per_output = factors.pop("prompt_tokens", None), factors.pop("completion_tokens", None)
     if per_input is None:
-        return _unknown
+        return unknown_price
     fee = prices.request or 0.0
     others = {name: factor for name, factor in (*factors.items(), *units) if factor}
     if per_output is None:

@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from ...messages.commands import UNLIMITED, DeploymentStatus
 from ...messages.events import (
+    BudgetExhausted,
     CallAbandoned,
     CallCancelled,
     CallFailed,
@@ -23,15 +24,19 @@ from ...messages.events import (
     LimitsObserved,
 )
 from ...messages.outcomes import LeftOut
+from ..budget.ledger import Ledger, dollars, units
 from .cooldown import Breaker, CooldownPolicy
 from .latency import LatencyStats
 from .limits import RollingWindow
 
 if TYPE_CHECKING:
+    from ...messages.budgets import BudgetRule
     from ...messages.commands import Call
     from ...messages.events import Event
     from ...messages.outcomes import ProviderLimits
+    from ..budget.ledger import Entry
     from .limits import Bucket
+    from .pricing import Expected
 
 __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
 
@@ -48,6 +53,7 @@ class Limits:
     max_parallel: int | None = None
     cooldown: CooldownPolicy = field(factory=CooldownPolicy)
     barred: LeftOut | None = None
+    budget: BudgetRule | None = None
 
 
 @define(eq=False)
@@ -61,6 +67,9 @@ class OpenCall:
     stream: bool = False
     probe: bool = False
     ttft: float | None = None
+    set_aside: int = 0
+    entry: Entry | None = None
+    """The receipt for `set_aside`, of the deployment's own budget."""
 
 
 @define
@@ -87,9 +96,20 @@ class _Correction:
 
 
 class DeploymentState:
-    """Open calls, rolling windows, breaker, latencies and totals of one deployment."""
+    """Open calls, rolling windows, breaker, latencies, totals and own budget of one deployment."""
 
-    __slots__ = ("breaker", "correction", "id", "latency", "limits", "open", "totals", "window")
+    __slots__ = (
+        "breaker",
+        "correction",
+        "id",
+        "latency",
+        "ledger",
+        "limits",
+        "open",
+        "quiet_until",
+        "totals",
+        "window",
+    )
 
     def __init__(self, deployment_id: str, limits: Limits) -> None:
         self.id = deployment_id
@@ -100,11 +120,31 @@ class DeploymentState:
         self.latency = LatencyStats()
         self.totals = Totals()
         self.correction = _Correction()
+        self.ledger = None if limits.budget is None else Ledger(limits.budget)
+        self.quiet_until = 0.0
+
+    def go_by(self, limits: Limits) -> None:
+        """Be limited otherwise from now on. What was spent counts under a new budget, if there is one."""
+        former, self.limits = self.ledger, limits
+        if limits.budget is None:
+            self.ledger = None
+        elif former is None:
+            self.ledger = Ledger(limits.budget)
+        elif former.rule != limits.budget:
+            self.ledger = Ledger.restore(limits.budget, former.snapshot())
+            self.quiet_until = 0.0
+        for call in self.open.values():
+            call.entry = (
+                None if self.ledger is None or not call.set_aside else self.ledger.entry_at(call.started_at)
+            )
 
     # -- deciding
 
-    def admit(self, call: Call, now: float) -> CallStarted | LeftOut:
-        """Whether this call may start now: all of cooldown, rpm, tpm and parallel, or none."""
+    def admit(self, call: Call, now: float, cost: Expected | None = None) -> CallStarted | LeftOut:
+        """Whether this call may start now: all of cooldown, rpm, tpm, parallel and budget, or none.
+
+        `cost` is what it is expected to cost; None when its price is unknown, which no budget limits.
+        """
         limits = self.limits
         breaker = self.breaker
         probe = False
@@ -122,7 +162,22 @@ class DeploymentState:
         parallel = call.request.max_parallel_requests or limits.max_parallel
         if parallel is not None and len(self.open) >= parallel:
             return LeftOut(self.id, "parallel", None, len(self.open) + 1, parallel)
-        return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe)
+        ledger = self.ledger
+        if ledger is None or cost is None:
+            return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe)
+        amount = ledger.amount_for(cost.cost, cost.least)
+        if not ledger.admits(amount, now):
+            return ledger.refusal(self.id, amount, now)
+        set_aside = dollars(amount)
+        return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe, set_aside)
+
+    def exhausted(self, need: float, now: float) -> BudgetExhausted | None:
+        """What must be recorded when `need` US dollars more were refused, or 0.0 after a call was settled."""
+        ledger = self.ledger
+        if ledger is None or now < self.quiet_until or not ledger.used_up_by(units(need), now):
+            return None
+        name = f"deployment:{self.id}"
+        return BudgetExhausted(name, ledger.rule.limit, dollars(ledger.spent), ledger.purse(now).until)
 
     def _cooling(self, now: float) -> LeftOut:
         until = self.breaker.until
@@ -178,9 +233,11 @@ class DeploymentState:
     def _started(self, event: CallStarted, at: float) -> None:
         self.window.expire(at)
         bucket = self.window.add(at, event.reserved)
-        self.open[event.call_id] = OpenCall(
-            event.request_id, at, event.reserved, bucket, event.stream, event.probe
-        )
+        call = OpenCall(event.request_id, at, event.reserved, bucket, event.stream, event.probe)
+        if self.ledger is not None and event.set_aside is not None:
+            call.set_aside = units(event.set_aside)
+            call.entry = self.ledger.add(at, call.set_aside)
+        self.open[event.call_id] = call
         self.totals.started += 1
         if event.probe:
             self.breaker.probe = event.call_id
@@ -208,8 +265,10 @@ class DeploymentState:
         self._settle(event, at)
         self.totals.cancelled += 1
 
-    def _abandoned(self, event: CallAbandoned, _at: float) -> None:
-        self._close(event.call_id)
+    def _abandoned(self, event: CallAbandoned, at: float) -> None:
+        call = self._close(event.call_id)
+        if call is not None:
+            self._pay(call, call.set_aside, at)
         self.totals.abandoned += 1
 
     def _settle(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
@@ -221,6 +280,13 @@ class DeploymentState:
         if call is not None and call.bucket is not None:
             used = event.prompt_tokens + event.completion_tokens
             self.window.settle(call.bucket, used - call.reserved, at)
+        if call is not None and call.entry is not None:
+            cost = event.charged if event.cost is None else event.cost
+            self._pay(call, units(cost or 0.0), at)
+
+    def _pay(self, call: OpenCall, used: int, at: float) -> None:
+        if self.ledger is not None and call.entry is not None:
+            self.ledger.settle(call.entry, call.set_aside, used, at)
 
     def _close(self, call_id: str) -> OpenCall | None:
         """The call that ended; None when its start was lost to the journal's bound."""
@@ -237,6 +303,10 @@ class DeploymentState:
 
     def _limits_observed(self, event: LimitsObserved, _at: float) -> None:
         self.correction = _Correction(event.requests, event.tokens, event.until)
+
+    def _budget_exhausted(self, _event: BudgetExhausted, at: float) -> None:
+        if self.ledger is not None:
+            self.quiet_until = self.ledger.quiet_until(at)
 
     # -- what others may know
 
@@ -263,6 +333,7 @@ class DeploymentState:
             latency.penalty,
             latency.penalised_at,
             rolling.entries() if window else (),
+            None if self.ledger is None else self.ledger.purse(now),
         )
 
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:
@@ -287,6 +358,8 @@ class DeploymentState:
             if left <= 0:
                 return 0, LeftOut(self.id, "parallel", None, 1, left)
             capacity = min(capacity, left)
+        if self.ledger is not None and not self.ledger.admits(1, now):
+            return 0, self.ledger.refusal(self.id, 1, now)
         return capacity, None
 
     def describe(self, group: str, now: float) -> str:
@@ -318,7 +391,7 @@ class DeploymentState:
         totals = self.totals
         return {
             "open": {
-                call_id: [c.request_id, c.started_at, c.reserved, c.stream, c.probe, c.ttft]
+                call_id: [c.request_id, c.started_at, c.reserved, c.stream, c.probe, c.ttft, c.set_aside]
                 for call_id, c in self.open.items()
             },
             "window": self.window.snapshot(),
@@ -326,7 +399,15 @@ class DeploymentState:
             "latency": self.latency.snapshot(),
             "totals": {name: getattr(totals, name) for name in Totals.__slots__ if name != "__weakref__"},
             "correction": [correction.requests, correction.tokens, correction.until],
+            **self._saved_ledger(now),
         }
+
+    def _saved_ledger(self, now: float) -> dict[str, Any]:
+        if self.ledger is None:
+            return {}
+        self.ledger.expire(now)
+        quiet = self.quiet_until if now < self.quiet_until < float("inf") else 0.0
+        return {"ledger": self.ledger.snapshot(), "quiet_until": quiet}
 
     @classmethod
     def restore(cls, deployment_id: str, limits: Limits, data: dict[str, Any]) -> DeploymentState:
@@ -337,10 +418,26 @@ class DeploymentState:
         state.latency = LatencyStats.restore(data["latency"])
         state.totals = Totals(**data["totals"])
         state.correction = _Correction(*data["correction"])
-        for call_id, (request_id, started_at, reserved, stream, probe, ttft) in data["open"].items():
-            bucket = state.window.bucket_at(started_at)
-            state.open[call_id] = OpenCall(request_id, started_at, reserved, bucket, stream, probe, ttft)
+        if limits.budget is not None and "ledger" in data:
+            state.ledger = Ledger.restore(limits.budget, data["ledger"])
+            state.quiet_until = data["quiet_until"]
+        for call_id, saved in data["open"].items():
+            state.open[call_id] = state._reopened(*saved)
         return state
+
+    def _reopened(
+        self,
+        request_id: str,
+        started_at: float,
+        reserved: int,
+        stream: bool,  # noqa: FBT001  (a row of a snapshot)
+        probe: bool,  # noqa: FBT001
+        ttft: float | None,
+        set_aside: int = 0,
+    ) -> OpenCall:
+        bucket = self.window.bucket_at(started_at)
+        entry = None if self.ledger is None else self.ledger.entry_at(started_at)
+        return OpenCall(request_id, started_at, reserved, bucket, stream, probe, ttft, set_aside, entry)
 
 
 _NO_CORRECTION = _Correction()
@@ -355,4 +452,5 @@ _APPLY: dict[type, Any] = {
     CooldownStarted: DeploymentState._cooldown_started,
     CooldownEnded: DeploymentState._cooldown_ended,
     LimitsObserved: DeploymentState._limits_observed,
+    BudgetExhausted: DeploymentState._budget_exhausted,
 }

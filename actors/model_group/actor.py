@@ -22,9 +22,11 @@ from ...messages.commands import (
     CallRefused,
     CloseGroup,
     Inspect,
+    PurseChanged,
     Queued,
     ReleaseDue,
     RemoveMember,
+    ReserveBudget,
     StartCall,
     StatusChanged,
     Unassigned,
@@ -33,9 +35,11 @@ from ...messages.commands import (
 from ...messages.errors import ConfigurationError
 from ...messages.outcomes import LeftOut
 from ...messages.values import replace
+from ..budget.treasury import TREASURY
 from ..runtime.actor import LoopActor, where_it_broke
 from .kinds import rules_of
 from .left_out import MIN_WAIT_SECONDS
+from .purses import Purses
 from .roster import NonePicked, Picked, Roster
 from .strategies import make_strategy
 from .waiting_room import WaitingRoom
@@ -72,7 +76,8 @@ class ModelGroup(LoopActor):
         self.name = name
         self._switchboard = switchboard
         self._rng = rng
-        self._roster = Roster(name, *_strategies(settings), rules_of(settings))
+        self._purses = Purses(settings.provider_budget_config, settings.tag_budget_config)
+        self._roster = Roster(name, *_strategies(settings), rules_of(settings), self._purses)
         self._room = WaitingRoom(settings.max_queue)
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -95,6 +100,7 @@ class ModelGroup(LoopActor):
             AddMember: self._add_member,
             RemoveMember: self._remove_member,
             CloseGroup: self._close,
+            PurseChanged: self._purse_changed,
             ReleaseDue: self._release_due,
             Inspect: self._inspect,
         }
@@ -141,13 +147,38 @@ class ModelGroup(LoopActor):
             if type(picked) is not Picked:
                 return picked  # type: ignore[return-value]  # pick gives one or the other
             candidate = picked.candidate
+            errand = self._errand(candidate, assign, now)
+            if errand is None:
+                continue
+            to, message = errand
             if self.reaches(candidate.mirror.ref):
                 roster.started(candidate, call.demand, now)
                 # the Supervisor first, so that a request's events tell the choice before the call
                 self._tell(Assigned(call.request_id, call.call_id, picked.decision))
-                self.send(candidate.mirror.ref, StartCall(assign))
+                self.send(to, message)
                 return None
             roster.unreachable(candidate)
+
+    def _errand(self, candidate: Candidate, assign: Assign, now: float) -> tuple[Any, Any] | None:
+        """The message that starts the call and who gets it; None when the Treasury cannot be asked."""
+        purses = self._purses
+        if not purses.shared:
+            return candidate.mirror.ref, StartCall(assign)
+        budgets = purses.budgets(candidate.deployment, assign.call)
+        cost = purses.expected(candidate, assign.call, now) if budgets else None
+        if cost is None:
+            return candidate.mirror.ref, StartCall(assign)
+        treasury = self._switchboard.services.get(TREASURY)
+        if treasury is None or not self.reaches(treasury):
+            purses.away(budgets, now)
+            return None
+        purses.sent(budgets, cost.cost)
+        return treasury, ReserveBudget(assign, candidate.id, budgets, cost.cost, cost.least)
+
+    def _purse_changed(self, message: PurseChanged) -> None:
+        self._purses.heard(message.budget, message.purse)
+        if self._room:
+            self._serve(self.clock.now())
 
     def _refuse_or_wait(self, assign: Assign, none: NonePicked, now: float) -> None:
         if assign.wait and none.can_end_before(assign.call.deadline):

@@ -27,6 +27,11 @@ RELEASES_SLACK = 64
 _NONE_MORE: dict[str, int] = {}
 
 
+def _release_unknown(item: LeftOut) -> bool:
+    """Whether it may be back at a moment that nobody knows. A budget that never resets will not be."""
+    return item.sooner or (item.until is None and item.reason != "budget")
+
+
 class LeftOutTable:
     """Left-out deployments in the order in which they were left out.
 
@@ -63,9 +68,8 @@ class LeftOutTable:
         self.by_id[item.deployment_id] = item
         self._counts[item.reason] = self._counts.get(item.reason, 0) + 1
         self._summary = None
-        if item.until is None:
-            self.unknown += 1
-        else:
+        self.unknown += _release_unknown(item)
+        if item.until is not None:
             heapq.heappush(self._releases, (item.until, item.deployment_id))
             self._sweep()
 
@@ -76,6 +80,11 @@ class LeftOutTable:
             self._uncount(item)
             self._summary = None
         return item
+
+    @property
+    def never_released(self) -> bool:
+        """Whether nobody in it will ever be back by itself."""
+        return bool(self.by_id) and not self.unknown and self.next_release() is None
 
     def pop_due(self, now: float) -> LeftOut | None:
         """Take out one whose time has come; None when there is none."""
@@ -127,8 +136,7 @@ class LeftOutTable:
 
     def _uncount(self, item: LeftOut) -> None:
         self._counts[item.reason] -= 1
-        if item.until is None:
-            self.unknown -= 1
+        self.unknown -= _release_unknown(item)
 
     def _current(self, until: float, deployment_id: str) -> bool:
         item = self.by_id.get(deployment_id)

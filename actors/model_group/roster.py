@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ...messages.prices import ModelFacts
     from ...messages.settings import Deployment
     from ...messages.wishes import Wishes
+    from .purses import Purses
     from .strategies.base import Strategy
     from .view import Summary, View
 
@@ -87,10 +88,16 @@ class Roster:
         strategy: chooses where the request names no other.
         make: builds the strategy of that name, this or another; it may raise ConfigurationError.
         rules: who suits which request.
+        purses: knows of budgets; None when there are none.
     """
 
     def __init__(
-        self, group: str, strategy: Strategy, make: Callable[[str], Strategy], rules: Rules = NO_RULES
+        self,
+        group: str,
+        strategy: Strategy,
+        make: Callable[[str], Strategy],
+        rules: Rules = NO_RULES,
+        purses: Purses | None = None,
     ) -> None:
         self.group = group
         self._by_id: dict[str, Candidate] = {}
@@ -98,6 +105,7 @@ class Roster:
         self._out = self._table.by_id
         self.affinity = Affinity()
         self._views = Views(self._by_id, self._table, strategy, make, rules)
+        self._purses: Purses | None = purses
         self._with_tpm = 0
         self._guests = 0
 
@@ -150,6 +158,8 @@ class Roster:
         self._by_id[deployment.id] = candidate
         self._with_tpm += deployment.tpm is not None
         self._guests += deployment.model_name != self.group
+        if self._purses is not None:
+            self._purses.joined(deployment)
         item = believe(candidate, status, now)
         if item is not None:
             self._table.put(item)
@@ -162,6 +172,8 @@ class Roster:
             return
         self._with_tpm -= candidate.deployment.tpm is not None
         self._guests -= candidate.deployment.model_name != self.group
+        if self._purses is not None:
+            self._purses.left(deployment_id)
         was_out = self._table.drop(deployment_id) is not None
         self._views.leave(candidate, now, was_out=was_out)
 
@@ -242,7 +254,7 @@ class Roster:
                 if pick is not None:
                     return Picked(pick.candidate, self._decision(view, strategy, pick))
             return self._nobody_in(view)
-        screen = Screen(assign, now, self.group, sizes_matter=self._with_tpm > 0)
+        screen = Screen(assign, now, self.group, sizes_matter=self._with_tpm > 0, purses=self._purses)
         pick = self._walk(view, strategy, screen, assign, now, rng)
         if pick is None:
             return self._nobody_for(view, assign, screen)
@@ -256,6 +268,7 @@ class Roster:
             or assign.left_out
             or self._with_tpm
             or self._guests
+            or (self._purses is not None and self._purses.matter)
             or assign.call.request.max_parallel_requests is not None
         )
 
@@ -297,7 +310,7 @@ class Roster:
         obstacle = self._views.kinds.checked(assign.call).obstacle(candidate)
         if obstacle is not None:
             return _with_need(NonePicked((obstacle,), hopeless=True), assign.call.demand.input_tokens)
-        screen = Screen(assign, now, self.group, sizes_matter=True)
+        screen = Screen(assign, now, self.group, sizes_matter=True, purses=self._purses)
         left_out = self._table.get(deployment_id)
         own_limit = assign.call.request.max_parallel_requests is not None
         if left_out is not None and not (own_limit and left_out.reason == "parallel"):
@@ -352,15 +365,17 @@ class Roster:
 
     def nobody(self) -> NonePicked:
         """Why nobody can be picked, whatever the request."""
-        named, more = self._table.summary()
-        unknown = self._table.unknown > 0 or not self._by_id
-        return NonePicked(named, more, earliest=self._table.next_release(), unknown=unknown)
+        table = self._table
+        named, more = table.summary()
+        unknown = table.unknown > 0 or not self._by_id
+        hopeless = table.never_released and not self.eligible
+        return NonePicked(named, more, earliest=table.next_release(), unknown=unknown, hopeless=hopeless)
 
     def _nobody_in(self, view: View) -> NonePicked:
         table = view.table
         named, more = view.summary()
         unknown = table.unknown > 0 or not self._by_id
-        hopeless = bool(self._by_id) and not view.members
+        hopeless = bool(self._by_id) and (not view.members or (table.never_released and not view.eligible))
         return NonePicked(named, more, earliest=table.next_release(), unknown=unknown, hopeless=hopeless)
 
     def _nobody_for(self, view: View, assign: Assign, screen: Screen) -> NonePicked:
@@ -369,13 +384,16 @@ class Roster:
         never_out = [item for name in assign.never if (item := table.get(name)) is not None]
         releases = (table.next_release(assign.never), screen.earliest)
         named, more = self._with_screened(view, screen)
+        earliest = min((at for at in releases if at is not None), default=None)
+        unknown = screen.unknown or not self._by_id or table.unknown > sum(i.until is None for i in never_out)
+        for_good = screen.unfit + len(never_out) == len(view.members)
         return NonePicked(
             named,
             more,
             not assign.repeat and self._repeatable(view, assign, screen),
-            min((at for at in releases if at is not None), default=None),
-            screen.unknown or not self._by_id or table.unknown > sum(i.until is None for i in never_out),
-            bool(self._by_id) and screen.unfit + len(never_out) == len(view.members),
+            earliest,
+            unknown,
+            bool(self._by_id) and (for_good or (earliest is None and not unknown)),
         )
 
     def _repeatable(self, view: View, assign: Assign, screen: Screen) -> bool:

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...messages.commands import Assign
+    from .purses import Purses
     from .strategies.base import Candidate
 
 __all__ = ["Screen"]
 
-_FOR_GOOD = frozenset({"failed_in_this_request", "tpm", "context_window", "capability"})
+_FOR_GOOD = frozenset({"failed_in_this_request", "tpm", "budget", "context_window", "capability"})
 """Reasons that, without a release, no waiting will change for this request."""
 
 
@@ -31,11 +32,13 @@ class Screen:
     """
 
     __slots__ = (
+        "_call",
         "_demand",
         "_excluded",
         "_group",
         "_now",
         "_parallel",
+        "_purses",
         "_refused",
         "_request",
         "_sizes_matter",
@@ -47,8 +50,12 @@ class Screen:
         "unknown",
     )
 
-    def __init__(self, assign: Assign, now: float, group: str, *, sizes_matter: bool) -> None:
+    def __init__(
+        self, assign: Assign, now: float, group: str, *, sizes_matter: bool, purses: Purses | None = None
+    ) -> None:
         self._now = now
+        self._call = assign.call
+        self._purses = purses if purses is not None and purses.matter else None
         self._group = group
         self._request = assign.call.request
         self._demand = assign.call.demand
@@ -112,8 +119,11 @@ class Screen:
             if lacking is not None:
                 return lacking
         if self._sizes_matter and candidate.deployment.tpm is not None:
-            return self._too_large(candidate, candidate.deployment.tpm)
-        return None
+            too_large = self._too_large(candidate, candidate.deployment.tpm)
+            if too_large is not None:
+                return too_large
+        purses = self._purses
+        return None if purses is None else purses.too_poor(candidate, self._call, self._now)
 
     def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
         """Its own word on its tokens holds until the next of them leave its window; then we ask."""
@@ -134,6 +144,10 @@ class Screen:
             self.more[item.reason] = self.more.get(item.reason, 0) + 1
         if item.until is not None:
             self.earliest = item.until if self.earliest is None else min(self.earliest, item.until)
+        if item.sooner:
+            self.unknown = True
+        elif item.until is not None:
+            pass
         elif item.reason in _FOR_GOOD:
             self.unfit += 1
         else:

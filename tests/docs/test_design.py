@@ -5,7 +5,7 @@ from pathlib import Path
 
 import turnout
 from turnout.actors.deployment import state as deployment_state
-from turnout.messages.events import EVENT_TYPES
+from turnout.messages.events import EVENT_TYPES, BudgetReserved, BudgetSettled
 from turnout.supervisor import request_state
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,7 @@ def test_every_event_is_in_the_table_under_its_stream(design_table):
     streams = dict.fromkeys(EVENT_TYPES, "router")
     streams |= {kind.TYPE: "deployment/<id>" for kind in deployment_state._APPLY}
     streams |= {kind.TYPE: "request/<id>" for kind in request_state._APPLY}
+    streams |= {kind.TYPE: "budgets" for kind in (BudgetReserved, BudgetSettled)}
     assert {row[0].strip("`"): row[1].strip("`") for row in design_table("events")} == streams
 
 

@@ -328,7 +328,7 @@ def test_a_refused_call_waits_again_and_may_be_served_by_who_refused(house, make
 
 def test_a_refusal_that_contradicts_the_status_does_not_go_round_in_circles(house, make):
     house.open("a")
-    house.actor("a").refusals.extend([(LeftOut("a", "budget"), {})] * 3)
+    house.actor("a").refusals.extend([(LeftOut("a", "budget", sooner=True), {})] * 3)
     house.tell(make.assign("r.1", wait=True))
     house.tell(make.assign("s.1", wait=True))
     assert len(house.actor("a").refusals) == 1, "each asked once at this moment"

@@ -325,8 +325,8 @@ def test_a_model_list_must_be_a_list() -> None:
 
 
 def test_a_switch_of_a_later_feature_is_refused_when_on() -> None:
-    with pytest.raises(NotImplementedError, match=r"litellm_params\.max_budget"):
-        parse({"model": "gpt-4", "max_budget": 3})
+    with pytest.raises(NotImplementedError, match=r"litellm_params\.modify_params"):
+        parse({"model": "gpt-4", "modify_params": True})
 
 
 # -- what may be seen

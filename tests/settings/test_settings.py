@@ -176,7 +176,6 @@ def test_a_wrong_setting_is_one_clear_error(settings: dict[str, Any], text: str)
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"provider_budget_config": {"openai": {"budget_limit": 1}}}, "provider_budget_config"),
         ({"model_group_retry_policy": {"a": {"TimeoutErrorRetries": 1}}}, "model_group_retry_policy"),
         (
             {"default_litellm_params": {"context_window_fallback_dict": {"a": "b"}}},

@@ -1,0 +1,1 @@
+"""Money: what is spent and set aside, and the actor that owns what several deployments share."""
