@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..actors.cache.answers import CACHED_KINDS, pack_part, unpack_answer
+from ..actors.cache.answers import CACHED_KINDS, joined_answer, pack_part, unpack_answer
 from ..actors.cache.tape import NOT_KEPT, PlaybackChannel, TapedChannel
 from ..messages.caching import DEFAULT, CacheFound, Keep, Kept, LeaveCache, LookUp
 from ..messages.events import CacheHit, RequestSucceeded
@@ -14,6 +14,8 @@ from .answers import hidden_params
 from .hedge_desk import HedgeDesk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..messages.caching import CacheMissed
     from ..messages.commands import CallEnded
     from ..messages.deployment import Deployment
@@ -87,10 +89,18 @@ class CacheDesk(HedgeDesk):
         if entry.streamed:
             entry.channel = PlaybackChannel(self.dispatcher, kept.kind, kept.parts)
             self._open_stream(entry).finish(route)
+            self._tell_of_hit(entry, kept, partial(joined_answer, kept), now)
             return
         response = unpack_answer(kept)
         response.routed(route, partial(hidden_params, deployment=deployment))
         entry.reply.set(response)
+        self._tell_of_hit(entry, kept, lambda: response, now)
+
+    def _tell_of_hit(self, entry: OpenRequest, kept: Kept, answer: Callable[[], Any], now: float) -> None:
+        """Let callbacks hear of it, if there are any."""
+        if self._observer is not None and self._observer.listens:
+            deployment = self._deployments.get(kept.deployment_id)
+            self._observer.answered_from_cache(entry.cached_call(), deployment, answer, now)
 
     # -- a miss is made good, or not
 

@@ -32,6 +32,7 @@ class RequestDesk(LoopActor):
         super().__init__(ports.dispatcher)
         self._journal = ports.journal
         self._switchboard = ports.switchboard
+        self._observer = ports.observer
         self._open = estate.open
         self._budget = estate.budget
         self._hedging = estate.hedging or Hedging(ports.rules.hedges)

@@ -124,6 +124,21 @@ class OpenRequest:
             self.request = request
             self.demand = request.demand()
 
+    def cached_call(self) -> Call:
+        """The call that a cache made unnecessary, for those who want to hear of it."""
+        state = self.state
+        return Call(
+            f"{state.request_id}.0",
+            state.request_id,
+            0,
+            self.request,
+            self.demand,
+            state.deadline,
+            self.streamed,
+            None if self.target is None else self.target.wildcard,
+            blocking=self.blocking,
+        )
+
     def assignment(self, *, repeat: bool, wait: bool) -> Assign:
         """Ask the current group for the next attempt."""
         state = self.state

@@ -11,6 +11,7 @@ from .retry_budget import RetryBudget
 if TYPE_CHECKING:
     import random
 
+    from ..actors.callbacks.observer import CallObserver
     from ..actors.journal.sourced import EventLog
     from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.switchboard import Switchboard
@@ -73,3 +74,4 @@ class SupervisorPorts:
     rules: SupervisorRules
     rng: random.Random
     nursery: Nursery
+    observer: CallObserver | None = None

@@ -158,6 +158,7 @@ class Wiring:
             self.rules,
             self._rng,
             self,
+            self.observer,
         )
         return self.system.start(Supervisor, ports, estate)
 

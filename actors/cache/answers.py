@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...messages.caching import Kept
+from ...messages.joined import JoinedAnswer
 from ...messages.responses import ModelResponse, ModelResponseStream
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["CACHED_KINDS", "GarbageError", "pack", "pack_part", "unpack", "unpack_answer", "unpack_chunk"]
+__all__ = [
+    "CACHED_KINDS",
+    "GarbageError",
+    "joined_answer",
+    "pack",
+    "pack_part",
+    "unpack",
+    "unpack_answer",
+    "unpack_chunk",
+]
 
 _ANSWERS: dict[str, type[BaseModel]] = {"completion": ModelResponse}
 _CHUNKS: dict[str, type[BaseModel]] = {"completion": ModelResponseStream}
@@ -57,6 +67,14 @@ def unpack_answer(kept: Kept) -> Any:
 def unpack_chunk(kind: str, part: bytes) -> Any:
     """One chunk of a stream."""
     return _CHUNKS[kind].model_validate_json(part)
+
+
+def joined_answer(kept: Kept) -> Any:
+    """A stream as a whole answer, for callbacks."""
+    joined = JoinedAnswer()
+    for part in kept.parts:
+        joined.add(unpack_chunk(kept.kind, part))
+    return joined.response(None, "cached")
 
 
 def pack(kept: Kept) -> bytes:

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...messages.errors import APIError, RequestError
+from ...messages.joined import JoinedAnswer
 from ..runtime.dispatcher import ManualDispatcher
 from .hooks import is_callback, plan_for
-from .joined import JoinedAnswer
 from .lanes import Chains, InlineChains, InlineWorker, Worker
 from .report import DeploymentFacts, Report
 from .teller import Teller
@@ -131,18 +131,31 @@ class CallObserver:
         facts = self._facts[deployment.id] = DeploymentFacts(deployment)
         return facts
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is any callback now."""
+        return self._own_plan is not None or self._wide() is not None
+
     def answered_from_cache(
-        self, call: Call, deployment: Deployment | None, response: Any, started_at: float, now: float
+        self, call: Call, deployment: Deployment | None, answer: Callable[[], Any], now: float
     ) -> None:
-        """A cache answered in a deployment's place: a success that cost nothing."""
+        """A cache answered in a deployment's place: a success that took no time and cost nothing.
+
+        Args:
+            call: the call that was not made.
+            deployment: who gave the answer once, if it is still there.
+            answer: gives it; called only when a callback wants to see it.
+            now: router time.
+        """
         wide = self._wide()
         plan = self._own_plan if wide is None else self._plan_with(wide)
-        if plan is not None and "success_event" in (plan.blocking if call.blocking else plan.awaited):
-            facts = None if deployment is None else self._facts_of(deployment)
-            report = Report(
-                "success_event", call, facts, started_at, now, response, None, 0.0, cache_hit=True
-            )
-            self.take(plan, report)
+        if plan is None or "success_event" not in (plan.blocking if call.blocking else plan.awaited):
+            return
+        facts = None if deployment is None else self._facts_of(deployment)
+        report = Report(
+            "success_event", call, facts, now, now, None, None, 0.0, cache_hit=True, joined=answer
+        )
+        self.take(plan, report)
 
     def _plan_with(self, wide: Wide) -> Plan:
         """The plan for our callbacks and the process's, made again when those have changed."""

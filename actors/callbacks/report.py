@@ -66,7 +66,7 @@ class Report(Message, frozen=True):
     Attributes:
         facts: of the deployment; None when a cache answered before one was chosen.
         subject: the answer or the chunk.
-        joined: gives the answer of a stream, when somebody wants to see it.
+        joined: gives the answer, where one must be made for those who want to see it.
     """
 
     HANDLES: ClassVar[frozenset[str]] = frozenset({"error", "joined", "subject"})

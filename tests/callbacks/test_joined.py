@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.actors.callbacks import joined
-from turnout.actors.callbacks.joined import JoinedAnswer
+from turnout.messages import joined
+from turnout.messages.joined import JoinedAnswer
 from turnout.messages.outcomes import Usage
 from turnout.messages.responses import ModelResponseStream
 
@@ -86,3 +88,16 @@ def test_choices_and_tool_calls_are_bounded(monkeypatch):
 def test_a_stream_without_a_chunk_is_an_answer_without_choices():
     answer = join(usage=Usage(3, 0))
     assert (answer.id, answer.choices) == ("chatcmpl-r.1", [])
+
+
+def test_chunks_of_a_text_completion_are_joined_to_a_text():
+    parts = [
+        SimpleNamespace(index=0, text=text, finish_reason=end) for text, end in [("a", None), ("b", "stop")]
+    ]
+    chunks = [SimpleNamespace(id="x1", created=7, model="m", usage=None, choices=[part]) for part in parts]
+    (choice,) = join(*chunks).choices
+    assert (choice.text, choice.message.content, choice.finish_reason) == ("ab", "ab", "stop")
+
+
+def test_chunks_that_are_no_text_are_passed_over():
+    assert join(b"a sound", usage=Usage(1, 1)).choices == []

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...messages.responses import ModelResponse
+from .responses import ModelResponse
 
 if TYPE_CHECKING:
-    from ...messages.outcomes import Usage
-    from ...messages.responses import ModelResponseStream, StreamChoice
+    from .outcomes import Usage
 
 __all__ = ["MAX_JOINED_CHARS", "MAX_JOINED_CHOICES", "MAX_JOINED_TOOL_CALLS", "JoinedAnswer"]
 
@@ -20,10 +19,11 @@ MAX_JOINED_TOOL_CALLS = 128
 
 
 class _Choice:
-    __slots__ = ("finish_reason", "role", "text", "tool_calls")
+    __slots__ = ("finish_reason", "plain", "role", "text", "tool_calls")
 
     def __init__(self) -> None:
         self.role = "assistant"
+        self.plain = False  # of a text completion, which has no messages
         self.text: list[str] = []
         self.tool_calls: dict[int, dict[str, Any]] = {}
         self.finish_reason: str | None = None
@@ -35,14 +35,16 @@ class JoinedAnswer:
     __slots__ = ("_choices", "_first", "_left", "_truncated", "_usage")
 
     def __init__(self) -> None:
-        self._first: ModelResponseStream | None = None
+        self._first: Any = None
         self._choices: dict[int, _Choice] = {}
         self._usage: Any = None
         self._left = MAX_JOINED_CHARS
         self._truncated = False
 
-    def add(self, chunk: ModelResponseStream) -> None:
-        """Take a chunk."""
+    def add(self, chunk: Any) -> None:
+        """Take a chunk: of a chat, or of a text completion. Others (a sound's bytes) are passed over."""
+        if not hasattr(chunk, "choices"):
+            return
         if self._first is None:
             self._first = chunk
         if chunk.usage is not None:
@@ -56,8 +58,15 @@ class JoinedAnswer:
                 choice = self._choices[part.index] = _Choice()
             self._join(choice, part)
 
-    def _join(self, choice: _Choice, part: StreamChoice) -> None:
-        delta = part.delta
+    def _join(self, choice: _Choice, part: Any) -> None:
+        if part.finish_reason is not None:
+            choice.finish_reason = part.finish_reason
+        delta = getattr(part, "delta", None)
+        if delta is None:
+            choice.plain = True
+            if part.text and self._fits(part.text):
+                choice.text.append(part.text)
+            return
         if delta.role:
             choice.role = delta.role
         if delta.content and self._fits(delta.content):
@@ -65,8 +74,6 @@ class JoinedAnswer:
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._join_tool_call(choice, call)
-        if part.finish_reason is not None:
-            choice.finish_reason = part.finish_reason
 
     def _fits(self, text: str) -> bool:
         self._left -= len(text)
@@ -127,7 +134,8 @@ def _whole(index: int, choice: _Choice) -> dict[str, Any]:
         "content": text if text or not calls else None,
         "tool_calls": calls or None,
     }
-    return {"index": index, "message": message, "finish_reason": choice.finish_reason}
+    whole = {"index": index, "message": message, "finish_reason": choice.finish_reason}
+    return {**whole, "text": text} if choice.plain else whole
 
 
 def _usage(usage: Usage | None) -> dict[str, int] | None:
