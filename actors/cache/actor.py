@@ -7,7 +7,7 @@ content, so nothing here is journalled but that there was a hit, and that a stor
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import frozen
 
@@ -61,8 +61,7 @@ class CachePorts:
     note: Callable[[Event], object]
 
 
-@frozen
-class _Asked:
+class _Asked(NamedTuple):
     """A request that will bring an answer, or waits for one."""
 
     key: str
