@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FIGURES = {
     "overhead": 120.0,
     "overhead_sync": 120.0,
+    "cache": 120.0,
     "over_http": 300.0,
     "picks": 600.0,
     "memory": 600.0,

@@ -45,8 +45,9 @@ class CacheDesk(HedgeDesk):
         if cache is None or target is None or not _may_be_cached(request):
             return False
         shared = self._rules.caching_groups.get(target.group, target.group)
-        tags = None if entry.wishes is None else entry.wishes.tags
-        scope = (shared, target.only, target.wildcard, tags or None)
+        wishes = entry.wishes
+        must = ((), None) if wishes is None else (wishes.tags, wishes.region)
+        scope = (shared, target.only, target.wildcard, *must)
         if not self.send(cache, LookUp(entry.state.request_id, request, scope, entry.streamed)):
             return False
         entry.cache = "asked"

@@ -76,6 +76,25 @@ def test_tags_that_decide_between_deployments_are_part_of_the_question(house):
     assert home.ask(tags=["paid"]).route.deployment_id == "paid"
 
 
+def test_where_a_request_may_go_is_part_of_the_question(house):
+    entries = [
+        house.deployment("eu", region_name="eu-west-1"),
+        house.deployment("us", region_name="us-east-1"),
+    ]
+    home = house(model_list=entries, enable_pre_call_checks=True)
+    home.ask(allowed_model_region="us")
+    answer = home.ask(allowed_model_region="eu")
+    assert (answer.route.cache_hit, answer.route.deployment_id) == (False, "eu")
+    assert home.ask(allowed_model_region="eu").route.cache_hit
+
+
+def test_a_session_is_no_part_of_the_question(house):
+    home = house()
+    home.ask(session_id="one")
+    assert home.ask(session_id="two").route.cache_hit
+    assert home.ask().route.cache_hit
+
+
 def test_tags_that_decide_nothing_are_not(house):
     home = house()
     home.ask(tags=["a"], metadata={"team": "one"})
