@@ -16,24 +16,25 @@ fsync per group, in the writer's thread, and with that `confirm()` means what it
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ...messages.errors import ConfigurationError
-from .codec import Recorded, decode_event
-from .ports import JournalError, Snapshot, UnreadableEventError, UnwritableEventError
+from .ports import JournalError, UnwritableEventError
 from .sqlite_file import FileLock, open_for_reading, open_for_writing
+from .sqlite_reader import LAST_POSITION, SqliteReader
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
+
+    from .codec import Recorded
+    from .ports import Snapshot
 
 __all__ = ["SqliteStore"]
 
@@ -43,42 +44,12 @@ BUSY_SECONDS = 1.0
 SLICE = 2_048
 """Events in one statement. Encoding them holds the interpreter for about 2 ms; then others have a turn."""
 
-PAGE = 256
-"""Rows that a reader fetches at a time, so that it keeps no transaction open."""
-
-_LAST_POSITION = """
-SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0),
-           ifnull((SELECT max(position) FROM snapshots), 0))
-"""
-
-_LAST_VERSION = """
-SELECT max(ifnull((SELECT version FROM runs WHERE stream = ?1 ORDER BY last DESC LIMIT 1), 0),
-           ifnull((SELECT version FROM snapshots WHERE stream = ?1), 0))
-"""
-
-# From name to name along the index, jumping over the requests ("0" is the character after "/").
-_STREAMS = """
-WITH RECURSIVE names(name) AS (
-    SELECT min(stream) FROM runs
-    UNION ALL
-    SELECT (SELECT min(stream) FROM runs
-            WHERE stream > iif(name >= 'request/' AND name < 'request0', 'request0', name))
-    FROM names WHERE name IS NOT NULL
-)
-SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots
-"""
-
-_SELECT = "SELECT last, stream, version, batch, events FROM runs"
 _SAVE = "INSERT OR REPLACE INTO snapshots (stream, version, position, at, state) VALUES (?, ?, ?, ?, ?)"
-_LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream = ?"
 
 _encode = msgspec.json.Encoder().encode
-_Items = list[tuple[int, float, str, int, msgspec.Raw]]
-_items_of = msgspec.json.Decoder(_Items).decode
-_Row = tuple[int, str, int, int, str]
 
 
-class SqliteStore:
+class SqliteStore(SqliteReader):
     """Events and snapshots in a file, written through one connection and read through another.
 
     Raises:
@@ -97,8 +68,7 @@ class SqliteStore:
             self._lock.release()
             raise
         self._file = _identity(self.path)
-        self._reader = open_for_reading(self.path, busy_seconds)
-        self._reading = threading.Lock()
+        super().__init__(self.path, open_for_reading(self.path, busy_seconds))
         self._unsure = False
         self._closed = False
 
@@ -111,7 +81,7 @@ class SqliteStore:
         with self._trouble():
             if self._unsure:
                 # the try before may have worked for all that its error said
-                last = self._database.execute(_LAST_POSITION).fetchone()[0]
+                last = self._database.execute(LAST_POSITION).fetchone()[0]
                 batch = [recorded for recorded in batch if recorded.position > last]
             self._unsure = True
             self._write(batch)
@@ -151,60 +121,13 @@ class SqliteStore:
             msg = f"journal {str(self.path)!r}: {error}"
             raise JournalError(msg) from error
 
-    # -- reading
-
-    def read(self, stream: str | None = None, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
-        events = self._of_stream(stream, after) if stream is not None else self._of_all(after)
-        return islice(events, limit)
-
-    def _of_stream(self, stream: str, after: int) -> Iterator[Recorded]:
-        for row in self._rows("stream = ? AND last > ?", (stream,), after):
-            yield from _events(row, after)
-
-    def _of_all(self, after: int) -> Iterator[Recorded]:
-        # batches follow one another; the runs of one batch lie side by side and are put in order
-        for _, rows in groupby(self._rows("last > ?", (), after), key=itemgetter(3)):
-            batch = [recorded for row in rows for recorded in _events(row, after)]
-            batch.sort(key=lambda recorded: recorded.position)
-            yield from batch
-
-    def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[_Row]:
-        query = f"{_SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
-        while page := self._ask(query, *args, after):
-            yield from page
-            after = page[-1][0]
-
-    def last_position(self) -> int:
-        return int(self._ask(_LAST_POSITION)[0][0])
-
-    def last_version(self, stream: str) -> int:
-        return int(self._ask(_LAST_VERSION, stream)[0][0])
-
-    def versions(self) -> dict[str, int]:
-        names = [name for (name,) in self._ask(_STREAMS) if not name.startswith("request/")]
-        return {name: self.last_version(name) for name in names}
-
-    def snapshot(self, stream: str) -> Snapshot | None:
-        for name, version, position, at, state in self._ask(_LOAD, stream):
-            return Snapshot(name, version, position, at, msgspec.json.decode(state))
-        return None
-
-    def _ask(self, query: str, *args: Any) -> list[Any]:
-        try:
-            with self._reading:
-                return self._reader.execute(query, args).fetchall()
-        except sqlite3.Error as error:
-            msg = f"journal {str(self.path)!r} cannot be read: {error}"
-            raise JournalError(msg) from error
-
     # -- the end
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        with self._reading:
-            self._reader.close()
+        super().close()
         self._database.close()  # the last one to leave folds the write-ahead log into the file
         self._lock.release()
 
@@ -280,17 +203,3 @@ def _blame(run: list[Recorded]) -> None:
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"{recorded.event.TYPE} in {recorded.stream!r} is not JSON-able ({type(error).__name__})"
             raise UnwritableEventError(msg, recorded.position) from None
-
-
-def _events(row: _Row, after: int) -> Iterator[Recorded]:
-    last, stream, version, _, text = row
-    try:
-        items = _items_of(text)
-    except msgspec.MsgspecError as error:
-        msg = f"the journal's row {last} (stream {stream!r}) is damaged: {error}"
-        raise UnreadableEventError(msg) from error
-    version -= len(items)
-    for position, at, kind, kind_version, data in items:
-        version += 1
-        if position > after:
-            yield Recorded(position, stream, version, at, decode_event(kind, kind_version, data))

@@ -12,7 +12,14 @@ from ...messages.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "FileLock", "open_for_reading", "open_for_writing"]
+__all__ = [
+    "APPLICATION_ID",
+    "SCHEMA_VERSION",
+    "FileLock",
+    "check_that_it_is_ours",
+    "open_for_reading",
+    "open_for_writing",
+]
 
 APPLICATION_ID = 0x7475726E
 """What makes a SQLite file one of ours: "turn"."""
@@ -129,10 +136,20 @@ def _set_up(database: sqlite3.Connection, path: Path) -> None:
 def _claim(database: sqlite3.Connection, path: Path) -> None:
     """See that the file is ours, or empty and thus ours from now on. Changes nothing of others."""
     ours = database.execute("PRAGMA application_id").fetchone()[0]
-    version = database.execute("PRAGMA user_version").fetchone()[0]
     if ours == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         database.executescript(_SCHEMA + _SEAL)
         return
+    check_that_it_is_ours(database, path)
+
+
+def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> None:
+    """See that the file is a journal that this Turnout understands.
+
+    Raises:
+        ConfigurationError: it is something else, or newer than we are, or damaged.
+    """
+    ours = database.execute("PRAGMA application_id").fetchone()[0]
+    version = database.execute("PRAGMA user_version").fetchone()[0]
     if ours != APPLICATION_ID:
         msg = f"journal {str(path)!r} is a SQLite database of something else"
         raise ConfigurationError(msg)

@@ -1,0 +1,200 @@
+"""Reading the journal in a SQLite file, beside the router that writes it or after it.
+
+Nothing here locks the file or changes it; what is committed is seen.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from ...messages.errors import ConfigurationError
+from .codec import Recorded, decode_event
+from .ports import JournalError, Snapshot, UnreadableEventError
+from .sqlite_file import check_that_it_is_ours, open_for_reading
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["LAST_POSITION", "SqliteReader"]
+
+PAGE = 256
+"""Rows that a reader fetches at a time, so that it keeps no transaction open."""
+
+SCANNED = 4096
+"""Events among which a moment is looked for one by one, when halving has come so close."""
+
+BUSY_SECONDS = 1.0
+"""How long a statement waits for someone else who has the file locked."""
+
+LAST_POSITION = """
+SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0),
+           ifnull((SELECT max(position) FROM snapshots), 0))
+"""
+
+_LAST_VERSION = """
+SELECT max(ifnull((SELECT version FROM runs WHERE stream = ?1 ORDER BY last DESC LIMIT 1), 0),
+           ifnull((SELECT version FROM snapshots WHERE stream = ?1), 0))
+"""
+
+# From name to name along the index, jumping over the requests ("0" is the character after "/").
+_STREAMS = """
+WITH RECURSIVE names(name) AS (
+    SELECT min(stream) FROM runs
+    UNION ALL
+    SELECT (SELECT min(stream) FROM runs
+            WHERE stream > iif(name >= 'request/' AND name < 'request0', 'request0', name))
+    FROM names WHERE name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots
+"""
+
+_SELECT = "SELECT last, stream, version, batch, events FROM runs"
+_LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream = ?"
+_LAST_OF_KIND = "SELECT stream FROM runs WHERE stream >= ? AND stream < ? ORDER BY last DESC LIMIT 1"
+_NEAR = f"{_SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
+
+_Items = list[tuple[int, float, str, int, msgspec.Raw]]
+_items_of = msgspec.json.Decoder(_Items).decode
+_Row = tuple[int, str, int, int, str]
+
+
+class SqliteReader:
+    """The reading half of a journal in a file. Any thread may read.
+
+    Args:
+        path: for errors.
+        connection: one that cannot write.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._reader = connection
+        self._reading = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS) -> SqliteReader:
+        """Look into a journal, also one that a router has open.
+
+        Raises:
+            ConfigurationError: there is no such file, or it is no journal of ours.
+        """
+        file = Path(path).resolve()
+        if not file.is_file():
+            msg = f"journal {str(file)!r}: there is no such file"
+            raise ConfigurationError(msg)
+        try:
+            connection = open_for_reading(file, busy_seconds)
+            try:
+                check_that_it_is_ours(connection, file)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            msg = f"journal {str(file)!r} cannot be read: {error}"
+            raise ConfigurationError(msg) from None
+        return SqliteReader(file, connection)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self.path)!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._reading:
+            self._reader.close()
+
+    # -- looking
+
+    def read(self, stream: str | None = None, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
+        events = self._of_stream(stream, after) if stream is not None else self._of_all(after)
+        return islice(events, limit)
+
+    def _of_stream(self, stream: str, after: int) -> Iterator[Recorded]:
+        for row in self._rows("stream = ? AND last > ?", (stream,), after):
+            yield from _events(row, after)
+
+    def _of_all(self, after: int) -> Iterator[Recorded]:
+        # batches follow one another; the runs of one batch lie side by side and are put in order
+        for _, rows in groupby(self._rows("last > ?", (), after), key=itemgetter(3)):
+            batch = [recorded for row in rows for recorded in _events(row, after)]
+            batch.sort(key=lambda recorded: recorded.position)
+            yield from batch
+
+    def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[_Row]:
+        query = f"{_SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
+        while page := self._ask(query, *args, after):
+            yield from page
+            after = page[-1][0]
+
+    def last_position(self) -> int:
+        return int(self._ask(LAST_POSITION)[0][0])
+
+    def last_version(self, stream: str) -> int:
+        return int(self._ask(_LAST_VERSION, stream)[0][0])
+
+    def versions(self) -> dict[str, int]:
+        names = [name for (name,) in self._ask(_STREAMS) if not name.startswith("request/")]
+        return {name: self.last_version(name) for name in names}
+
+    def snapshot(self, stream: str) -> Snapshot | None:
+        for name, version, position, at, state in self._ask(_LOAD, stream):
+            return Snapshot(name, version, position, at, msgspec.json.decode(state))
+        return None
+
+    def _ask(self, query: str, *args: Any) -> list[Any]:
+        try:
+            with self._reading:
+                return self._reader.execute(query, args).fetchall()
+        except sqlite3.Error as error:
+            msg = f"journal {str(self.path)!r} cannot be read: {error}"
+            raise JournalError(msg) from error
+
+    def last_stream(self, kind: str) -> str | None:
+        """The stream of this kind (``"request"``, ``"deployment"``) that was written to last."""
+        found = self._ask(_LAST_OF_KIND, f"{kind}/", f"{kind}0")
+        return found[0][0] if found else None
+
+    def first_after(self, at: float) -> int:
+        """The position of the first event after router time `at`; with none, one more than the last."""
+        low, high = 0, self.last_position()
+        while high - low > SCANNED:
+            middle = (low + high) // 2
+            row = self._ask(_NEAR, middle + 1)[0]  # the last event has a row, so there is one
+            *_, ended = _events(row, 0)
+            if ended.at <= at:
+                low = ended.position
+            else:
+                high = middle
+        return next(
+            (found.position for found in self._of_all(low) if found.at > at), self.last_position() + 1
+        )
+
+
+def _events(row: _Row, after: int) -> Iterator[Recorded]:
+    last, stream, version, _, text = row
+    try:
+        items = _items_of(text)
+    except msgspec.MsgspecError as error:
+        msg = f"the journal's row {last} (stream {stream!r}) is damaged: {error}"
+        raise UnreadableEventError(msg) from error
+    version -= len(items)
+    for position, at, kind, kind_version, data in items:
+        version += 1
+        if position > after:
+            yield Recorded(position, stream, version, at, decode_event(kind, kind_version, data))
