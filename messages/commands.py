@@ -52,6 +52,7 @@ __all__ = [
     "DeploymentStatus",
     "Dispatch",
     "Drained",
+    "EventsRecorded",
     "FleetChange",
     "FleetReply",
     "HedgeDue",
@@ -502,6 +503,13 @@ class Reconfigure(Message, frozen=True):
 
 class SaveSnapshot(Message, frozen=True):
     """Save the state now: events were lost, and a recovery should begin behind the gap."""
+
+
+class EventsRecorded(Message, frozen=True):
+    """These were recorded, in this order: a batch for an actor that follows the journal."""
+
+    HANDLES: ClassVar[frozenset[str]] = frozenset({"events"})
+    events: Any
 
 
 class Inspect(Message, frozen=True):

@@ -34,6 +34,7 @@ __all__ = [
     "CallSucceeded",
     "CooldownEnded",
     "CooldownStarted",
+    "CostReset",
     "DeploymentAdded",
     "DeploymentPicked",
     "DeploymentRemoved",
@@ -152,6 +153,12 @@ class DeploymentRetired(Event, frozen=True):
     deployment_id: str
     error: str
     restarts: int
+
+
+class CostReset(Event, frozen=True):
+    """Somebody asked for money to be counted from nothing again, in the statistics."""
+
+    TYPE: ClassVar[str] = "cost_reset"
 
 
 class EventsLost(Event, frozen=True):

@@ -17,6 +17,7 @@ from ..messages.errors import BadRequestError, ConfigurationError, RouterClosedE
 from ..messages.requests import Request
 from ..messages.settings import RouterSettings, parse_model_list
 from .alerting import Alerts
+from .analytics import Analytics
 from .batches import Batches
 from .caching import ask_cache
 from .costs import Costs, ask_treasury, budgets_now
@@ -40,7 +41,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints, Batches, Costs, Management):
+class Router(Endpoints, Batches, Costs, Management, Analytics):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives

@@ -14,6 +14,7 @@ from ..actors.model_group.actor import ModelGroup
 from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
+from ..actors.usage import actor as usage
 from ..messages.commands import (
     ActorCrashed,
     FleetChange,
@@ -125,6 +126,7 @@ class Wiring:
             self.start_deployment(berth)
         start_cache(self, self._dispatcher)
         start_budgets(self, self._dispatcher)
+        self.start_service(usage.NAME, self._start_usage)
 
     def record(self, event: Event) -> None:
         """Record an event of the router's own stream."""
@@ -141,6 +143,9 @@ class Wiring:
         treasury = self.switchboard.services.get(TREASURY)
         if BUDGETS in streams and treasury is not None and treasury.is_alive():
             treasury.tell(SaveSnapshot())
+        account = self.switchboard.services.get(usage.NAME)
+        if account is not None and account.is_alive():
+            account.tell(SaveSnapshot())
 
     def _answers_are_due(self) -> bool:
         """Whether the Supervisor has mail: a callback must not see an answer before it is through with it."""
@@ -179,6 +184,9 @@ class Wiring:
         """Start the actor that `make` gives under this name, and after a crash again."""
         self._services[name] = make
         self.switchboard.services[name] = make()
+
+    def _start_usage(self) -> Any:
+        return self.system.start(usage.UsageActor, self._dispatcher, self.journal, self.switchboard)
 
     def start_deployment(self, berth: Berth) -> None:
         """Start a deployment's actor with the state that its journal tells."""

@@ -47,6 +47,7 @@ SAMPLES = [
     ),
     e.DeploymentRestarted("openai-1", "ZeroDivisionError", 2),
     e.DeploymentRetired("openai-1", "ZeroDivisionError", 5),
+    e.CostReset(),
     e.EventsLost(17, 4711),
     e.CallStarted("r1.1", "r1", 112, stream=True, probe=True, set_aside=0.25),
     e.CallOpened("r1.1", "r1", 0.25),

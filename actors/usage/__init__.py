@@ -1,0 +1,1 @@
+"""What a router has used: counts, tokens, money and times, folded from its events."""
