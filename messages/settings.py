@@ -272,9 +272,11 @@ class RouterSettings(Settings):
     client_ttl: _Positive = 3600.0
     """Connections are opened anew after this many seconds."""
     set_verbose: bool = False
-    """Log, under `turnout`, what goes wrong and what is done about it."""
+    """Log, under `turnout`, what goes wrong and what is done about it. `turnout.set_verbose = True` does
+    the same for every router made after it."""
     debug_level: Literal["DEBUG", "INFO"] = "INFO"
-    """With `set_verbose`: `"DEBUG"` logs every event and decision, one line each."""
+    """With `set_verbose`: `"DEBUG"` logs every decision, one line each, and with `turnout.set_verbose`
+    each call's books as well."""
 
     # -- Cache
 

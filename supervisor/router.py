@@ -84,7 +84,7 @@ class Router(Endpoints, Batches, Costs, Management, Analytics):
         )
         self._journal = open_journal(journal, dispatcher)
         self._ids = Ids(seed, self._journal.position)
-        log = logged(self._journal, self.settings.set_verbose, self.settings.debug_level)
+        log = logged(self._journal, self.settings)
         try:
             self._wiring = Wiring(
                 self.settings, model_list, deployments, dispatcher, log, calls, make_rng(seed), seed

@@ -19,4 +19,4 @@ def tell(recorded: Iterable[Recorded]) -> Iterator[str]:
     started: float | None = None
     for row in recorded:
         started = row.at if started is None else started
-        yield f"+{row.at - started:6.3f} s  {in_words(row.event)}"
+        yield f"+{row.at - started:6.3f} s  {in_words(row.event, row.at)}"
