@@ -382,6 +382,7 @@ class DeploymentStatus(Value, frozen=True):
         penalty, penalised_at: weight of recent failures, decaying, and when last raised.
         window: (started_at, tokens) in the last 60 s; only in the status of a (re)start.
         purse: what is left of its own budget; None when it has none.
+        tokens_per_byte: of prompt, learned; None before it was.
     """
 
     deployment_id: str
@@ -401,6 +402,7 @@ class DeploymentStatus(Value, frozen=True):
     penalised_at: float = 0.0
     window: tuple[tuple[float, int], ...] = ()
     purse: Purse | None = None
+    tokens_per_byte: float | None = None
 
 
 # -- to the Treasury, which owns the budgets that deployments share --------------------------------

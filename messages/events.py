@@ -190,7 +190,8 @@ class CallStarted(Event, frozen=True):
     """A call was admitted: one start and `reserved` tokens are counted from now.
 
     `probe` marks the single call a half-open deployment is given. `set_aside` is US dollars of the
-    deployment's own budget; None without one, or when the price is unknown.
+    deployment's own budget; None without one, or when the price is unknown. `prompt_bytes` (of text) and
+    `fixed_tokens` (all the rest) are the size of the prompt, from which tokens per byte are learned.
     """
 
     TYPE: ClassVar[str] = "call_started"
@@ -200,6 +201,8 @@ class CallStarted(Event, frozen=True):
     stream: bool = False
     probe: bool = False
     set_aside: float | None = None
+    prompt_bytes: int = 0
+    fixed_tokens: int = 0
 
 
 class CallOpened(Event, frozen=True):

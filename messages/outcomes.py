@@ -80,21 +80,40 @@ class Usage(Value, frozen=True):
 
 
 class Demand(Value, frozen=True):
-    """What a request is expected to use. `output_tokens` is None when it set no maximum."""
+    """What a request is expected to use.
+
+    Attributes:
+        input_tokens: the prompt, as anybody would estimate it.
+        output_tokens: the most it may answer; None when it set no maximum.
+        text_bytes: UTF-8 bytes of text in the prompt; 0 where nobody measured.
+        fixed_tokens: what the prompt has beside them: the frame of each message, images.
+    """
 
     input_tokens: int
     output_tokens: int | None = None
+    text_bytes: int = 0
+    fixed_tokens: int = 0
 
-    def reservation(self, expected: int, tpm: int | None) -> int:
+    def input_at(self, tokens_per_byte: float | None) -> int:
+        """The prompt in tokens where a byte of text is so many of them; None: nobody knows."""
+        if tokens_per_byte is None or not self.text_bytes:
+            return self.input_tokens
+        return self.fixed_tokens - int(-self.text_bytes * tokens_per_byte // 1)
+
+    def reservation(self, expected: int, tpm: int | None, tokens_per_byte: float | None = None) -> int:
         """Tokens to set aside: the prompt, and the maximum or the `expected` output.
 
         What is only expected must not exceed the limit by itself: it would never be admitted, and so
-        never be put right.
+        never be put right. (So it is with a prompt of about the limit: what is learned makes it no larger
+        than that, unless its plain estimate is.)
         """
+        prompt = self.input_at(tokens_per_byte)
+        if tpm is not None and prompt > tpm:
+            prompt = max(tpm, self.input_tokens)
         output = self.output_tokens
         if output is None:
-            output = expected if tpm is None else min(expected, max(0, tpm - self.input_tokens))
-        return self.input_tokens + output
+            output = expected if tpm is None else min(expected, max(0, tpm - prompt))
+        return prompt + output
 
 
 class ProviderLimits(Value, frozen=True):

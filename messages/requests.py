@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from .caching import CacheControls, parse_controls
 from .errors import BadRequestError
 from .outcomes import Demand
+from .prompt_size import chat_size, estimate
 from .wishes import check_metadata, check_tags
 
 if TYPE_CHECKING:
@@ -150,31 +151,13 @@ class CompletionRequest(Request):
         most = self.max_completion_tokens or self.max_tokens
         if most is not None and self.n is not None:
             most *= self.n
-        return Demand(sum(map(_message_tokens, self.messages)), most)
+        extra = self.__pydantic_extra__ or {}
+        size = chat_size(self.messages, extra.get("tools") or extra.get("functions"))
+        return Demand(estimate(size), most, *size)
 
 
 Request.ROUTING = frozenset(Request.model_fields)
 CompletionRequest.ROUTING = Request.ROUTING
-
-BYTES_PER_TOKEN = 4
-TOKENS_PER_MESSAGE = 4
-"""Roughly what English text and a chat format's frame cost; real usage settles the account."""
-
-
-def _message_tokens(message: dict[str, Any]) -> int:
-    """Estimated tokens of one message, from its bytes; nothing is encoded for plain ASCII."""
-    content = message.get("content")
-    if type(content) is str:
-        return TOKENS_PER_MESSAGE + _text_tokens(content)
-    if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return TOKENS_PER_MESSAGE + sum(_text_tokens(text) for text in parts if isinstance(text, str))
-    return TOKENS_PER_MESSAGE
-
-
-def _text_tokens(text: str) -> int:
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    return -(-size // BYTES_PER_TOKEN)
 
 
 def _describe(what: str, error: ValidationError) -> str:

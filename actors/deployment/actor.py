@@ -467,7 +467,7 @@ class DeploymentActor(SourcedActor):
         if response is not None:
             text = sum(len(choice.message.content or "") for choice in response.choices)
             output = -(-text // BYTES_PER_TOKEN)
-        return Usage(running.call.demand.input_tokens, output, estimated=True)
+        return Usage(running.call.demand.input_at(self.state.ratio.value), output, estimated=True)
 
     def _correct(self, outcome: CallOutcome, now: float) -> None:
         assert outcome.limits is not None

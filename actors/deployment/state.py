@@ -28,6 +28,7 @@ from ..budget.ledger import Ledger, dollars, units
 from .cooldown import Breaker, CooldownPolicy
 from .latency import LatencyStats
 from .limits import RollingWindow
+from .tokens import TokenRatio
 
 if TYPE_CHECKING:
     from ...messages.budgets import BudgetRule
@@ -70,6 +71,8 @@ class OpenCall:
     set_aside: int = 0
     entry: Entry | None = None
     """The receipt for `set_aside`, of the deployment's own budget."""
+    prompt_bytes: int = 0
+    fixed_tokens: int = 0
 
 
 @define
@@ -107,6 +110,7 @@ class DeploymentState:
         "limits",
         "open",
         "quiet_until",
+        "ratio",
         "totals",
         "window",
     )
@@ -120,6 +124,7 @@ class DeploymentState:
         self.latency = LatencyStats()
         self.totals = Totals()
         self.correction = _Correction()
+        self.ratio = TokenRatio()
         self.ledger = None if limits.budget is None else Ledger(limits.budget)
         self.quiet_until = 0.0
 
@@ -154,7 +159,8 @@ class DeploymentState:
             if now < breaker.until or breaker.probe is not None:
                 return self._cooling(now)
             probe = True
-        reserved = call.demand.reservation(self.latency.expected_output, limits.tpm)
+        demand = call.demand
+        reserved = demand.reservation(self.latency.expected_output, limits.tpm, self.ratio.value)
         if limits.rpm is not None or limits.tpm is not None:
             refusal = self._over_limits(reserved, now)
             if refusal is not None:
@@ -163,13 +169,22 @@ class DeploymentState:
         if parallel is not None and len(self.open) >= parallel:
             return LeftOut(self.id, "parallel", None, len(self.open) + 1, parallel)
         ledger = self.ledger
-        if ledger is None or cost is None:
-            return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe)
-        amount = ledger.amount_for(cost.cost, cost.least)
-        if not ledger.admits(amount, now):
-            return ledger.refusal(self.id, amount, now)
-        set_aside = dollars(amount)
-        return CallStarted(call.call_id, call.request_id, reserved, call.stream, probe, set_aside)
+        set_aside = None
+        if ledger is not None and cost is not None:
+            amount = ledger.amount_for(cost.cost, cost.least)
+            if not ledger.admits(amount, now):
+                return ledger.refusal(self.id, amount, now)
+            set_aside = dollars(amount)
+        return CallStarted(
+            call.call_id,
+            call.request_id,
+            reserved,
+            call.stream,
+            probe,
+            set_aside,
+            demand.text_bytes,
+            demand.fixed_tokens,
+        )
 
     def exhausted(self, need: float, now: float) -> BudgetExhausted | None:
         """What must be recorded when `need` US dollars more were refused, or 0.0 after a call was settled."""
@@ -234,6 +249,7 @@ class DeploymentState:
         self.window.expire(at)
         bucket = self.window.add(at, event.reserved)
         call = OpenCall(event.request_id, at, event.reserved, bucket, event.stream, event.probe)
+        call.prompt_bytes, call.fixed_tokens = event.prompt_bytes, event.fixed_tokens
         if self.ledger is not None and event.set_aside is not None:
             call.set_aside = units(event.set_aside)
             call.entry = self.ledger.add(at, call.set_aside)
@@ -248,8 +264,10 @@ class DeploymentState:
             call.ttft = event.ttft
 
     def _succeeded(self, event: CallSucceeded, at: float) -> None:
-        self._settle(event, at)
+        call = self._settle(event, at)
         self.totals.succeeded += 1
+        if call is not None and not event.estimated:
+            self.ratio.learn(event.prompt_tokens, call.prompt_bytes, call.fixed_tokens)
         self.latency.succeeded(at, event.seconds, event.ttft, event.completion_tokens)
 
     def _failed(self, event: CallFailed, at: float) -> None:
@@ -271,7 +289,7 @@ class DeploymentState:
             self._pay(call, call.set_aside, at)
         self.totals.abandoned += 1
 
-    def _settle(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
+    def _settle(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> OpenCall | None:
         call = self._close(event.call_id)
         totals = self.totals
         totals.prompt_tokens += event.prompt_tokens
@@ -283,6 +301,7 @@ class DeploymentState:
         if call is not None and call.entry is not None:
             cost = event.charged if event.cost is None else event.cost
             self._pay(call, units(cost or 0.0), at)
+        return call
 
     def _pay(self, call: OpenCall, used: int, at: float) -> None:
         if self.ledger is not None and call.entry is not None:
@@ -334,6 +353,7 @@ class DeploymentState:
             latency.penalised_at,
             rolling.entries() if window else (),
             None if self.ledger is None else self.ledger.purse(now),
+            self.ratio.value,
         )
 
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:
@@ -391,7 +411,17 @@ class DeploymentState:
         totals = self.totals
         return {
             "open": {
-                call_id: [c.request_id, c.started_at, c.reserved, c.stream, c.probe, c.ttft, c.set_aside]
+                call_id: [
+                    c.request_id,
+                    c.started_at,
+                    c.reserved,
+                    c.stream,
+                    c.probe,
+                    c.ttft,
+                    c.set_aside,
+                    c.prompt_bytes,
+                    c.fixed_tokens,
+                ]
                 for call_id, c in self.open.items()
             },
             "window": self.window.snapshot(),
@@ -399,6 +429,7 @@ class DeploymentState:
             "latency": self.latency.snapshot(),
             "totals": {name: getattr(totals, name) for name in Totals.__slots__ if name != "__weakref__"},
             "correction": [correction.requests, correction.tokens, correction.until],
+            "ratio": [self.ratio.value, self.ratio.calls],
             **self._saved_ledger(now),
         }
 
@@ -418,6 +449,7 @@ class DeploymentState:
         state.latency = LatencyStats.restore(data["latency"])
         state.totals = Totals(**data["totals"])
         state.correction = _Correction(*data["correction"])
+        state.ratio = TokenRatio(*data.get("ratio", ()))
         if limits.budget is not None and "ledger" in data:
             state.ledger = Ledger.restore(limits.budget, data["ledger"])
             state.quiet_until = data["quiet_until"]
@@ -434,10 +466,24 @@ class DeploymentState:
         probe: bool,  # noqa: FBT001
         ttft: float | None,
         set_aside: int = 0,
+        prompt_bytes: int = 0,
+        fixed_tokens: int = 0,
     ) -> OpenCall:
         bucket = self.window.bucket_at(started_at)
         entry = None if self.ledger is None else self.ledger.entry_at(started_at)
-        return OpenCall(request_id, started_at, reserved, bucket, stream, probe, ttft, set_aside, entry)
+        return OpenCall(
+            request_id,
+            started_at,
+            reserved,
+            bucket,
+            stream,
+            probe,
+            ttft,
+            set_aside,
+            entry,
+            prompt_bytes,
+            fixed_tokens,
+        )
 
 
 _NO_CORRECTION = _Correction()

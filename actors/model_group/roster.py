@@ -199,7 +199,8 @@ class Roster:
 
     def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
         """A call was sent to the candidate: it counts before the deployment has heard of it."""
-        tokens = demand.reservation(candidate.status.mean_output, candidate.deployment.tpm)
+        status = candidate.status
+        tokens = demand.reservation(status.mean_output, candidate.deployment.tpm, status.tokens_per_byte)
         item = count_start(candidate, tokens)
         for view in candidate.mirror.views:
             for strategy in view.strategies:

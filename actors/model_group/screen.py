@@ -128,7 +128,7 @@ class Screen:
     def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
         """Its own word on its tokens holds until the next of them leave its window; then we ask."""
         status = candidate.status
-        need = self._demand.reservation(status.mean_output, tpm)
+        need = self._demand.reservation(status.mean_output, tpm, status.tokens_per_byte)
         if need > tpm:
             return LeftOut(candidate.id, "tpm", None, need, tpm)
         until = candidate.mirror.tokens_until
