@@ -47,6 +47,7 @@ __all__ = [
     "Cancel",
     "CancelCall",
     "CloseGroup",
+    "Counted",
     "DeadlineReached",
     "DeleteDeployment",
     "DeploymentStatus",
@@ -311,6 +312,13 @@ class PurseChanged(Message, frozen=True):
 
     budget: str
     purse: Purse | None
+
+
+class Counted(Message, frozen=True):
+    """The prompt's tokens were counted: place the call now. `counts` is empty when that failed."""
+
+    assign: Assign
+    counts: tuple[tuple[str, int], ...]
 
 
 class Withdraw(Message, frozen=True):

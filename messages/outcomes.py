@@ -87,12 +87,21 @@ class Demand(Value, frozen=True):
         output_tokens: the most it may answer; None when it set no maximum.
         text_bytes: UTF-8 bytes of text in the prompt; 0 where nobody measured.
         fixed_tokens: what the prompt has beside them: the frame of each message, images.
+        counted: tokens of the text by vocabulary, counted exactly; None: nobody has tried.
     """
 
     input_tokens: int
     output_tokens: int | None = None
     text_bytes: int = 0
     fixed_tokens: int = 0
+    counted: tuple[tuple[str, int], ...] | None = None
+
+    def input_by(self, encoding: str | None) -> int:
+        """The prompt as a model with this vocabulary reads it, exactly where that was counted."""
+        for name, tokens in self.counted or ():
+            if name == encoding:
+                return tokens + self.fixed_tokens
+        return self.input_tokens
 
     def input_at(self, tokens_per_byte: float | None) -> int:
         """The prompt in tokens where a byte of text is so many of them; None: nobody knows."""

@@ -11,6 +11,7 @@ from ..actors.callbacks.observer import CallObserver
 from ..actors.deployment.actor import DeploymentActor, DeploymentPorts
 from ..actors.deployment.state import DeploymentState
 from ..actors.model_group.actor import ModelGroup
+from ..actors.model_group.counting import TokenCounter, available
 from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
@@ -91,6 +92,7 @@ class Wiring:
             dispatcher, journal, caller, self.switchboard, settings.stream_timeout, self.observer
         )
         self.closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._counter = self._token_counter()
         make_strategy(settings.routing_strategy, settings.routing_strategy_args)  # wrong ones fail here
         maker = BerthMaker(settings.default_litellm_params, getattr(caller, "check", None))
         self.fleet = FleetManager(self, recovered(journal), maker)
@@ -170,8 +172,16 @@ class Wiring:
     def open_group(self, group: str) -> None:
         """Start the actor of a group."""
         self.switchboard.groups[group] = self.system.start(
-            ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng
+            ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng, self._counter
         )
+
+    def _token_counter(self) -> TokenCounter | None:
+        """Who counts tokens where it matters and can be done."""
+        if not (self.settings.enable_pre_call_checks and available()):
+            return None
+        counter = TokenCounter(self._dispatcher)
+        self.closers.append(counter.aclose)
+        return counter
 
     def close_group(self, group: str) -> None:
         """Stop the actor of a group that is gone, after the mail it has."""

@@ -457,12 +457,12 @@ class DeploymentState:
             state.open[call_id] = state._reopened(*saved)
         return state
 
-    def _reopened(
+    def _reopened(  # noqa: PLR0913, PLR0917  (a row of a snapshot)
         self,
         request_id: str,
         started_at: float,
         reserved: int,
-        stream: bool,  # noqa: FBT001  (a row of a snapshot)
+        stream: bool,  # noqa: FBT001
         probe: bool,  # noqa: FBT001
         ttft: float | None,
         set_aside: int = 0,

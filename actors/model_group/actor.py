@@ -21,6 +21,7 @@ from ...messages.commands import (
     Assigned,
     CallRefused,
     CloseGroup,
+    Counted,
     Inspect,
     PurseChanged,
     Queued,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
+    from .counting import Counts, TokenCounter
     from .strategies.base import Candidate, Strategy
     from .waiting_room import Waiting
 
@@ -71,13 +73,17 @@ class ModelGroup(LoopActor):
         switchboard: Switchboard,
         settings: RouterSettings,
         rng: random.Random,
+        counter: TokenCounter | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self.name = name
         self._switchboard = switchboard
         self._rng = rng
         self._purses = Purses(settings.provider_budget_config, settings.tag_budget_config)
-        self._roster = Roster(name, *_strategies(settings), rules_of(settings), self._purses)
+        rules = rules_of(settings, exact=counter is not None)
+        self._roster = Roster(name, *_strategies(settings), rules, self._purses)
+        self._counter = counter
+        self._counting: set[str] = set()
         self._room = WaitingRoom(settings.max_queue)
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -96,6 +102,7 @@ class ModelGroup(LoopActor):
             Assign: self._assign,
             StatusChanged: self._status_changed,
             CallRefused: self._call_refused,
+            Counted: self._counted,
             Withdraw: self._withdraw,
             AddMember: self._add_member,
             RemoveMember: self._remove_member,
@@ -108,6 +115,8 @@ class ModelGroup(LoopActor):
     # -- calls
 
     def _assign(self, assign: Assign) -> None:
+        if self._counter is not None and self._counts(assign, self._counter):
+            return
         now = self.clock.now()
         if self._room:
             self._serve(now)
@@ -117,6 +126,30 @@ class ModelGroup(LoopActor):
         none = self._place(assign, now)
         if none is not None:
             self._refuse_or_wait(assign, none, now)
+
+    def _counts(self, assign: Assign, counter: TokenCounter) -> bool:
+        """Whether the prompt is being counted first, since only that tells where it fits."""
+        call = assign.call
+        encodings = self._roster.to_count(call)
+        if not encodings:
+            return False
+
+        def tell(counts: Counts) -> None:
+            self.inbox.deliver(Counted(assign, counts))
+
+        if not counter.start(call.request, encodings, tell):
+            return False
+        self._counting.add(call.call_id)
+        return True
+
+    def _counted(self, message: Counted) -> None:
+        """Place the call, unless it was withdrawn in the meantime."""
+        assign = message.assign
+        call = assign.call
+        if call.call_id in self._counting:
+            self._counting.discard(call.call_id)
+            demand = replace(call.demand, counted=message.counts)
+            self._assign(replace(assign, call=replace(call, demand=demand)))
 
     def _call_refused(self, message: CallRefused) -> None:
         """The deployment knows better. Choose again without it; it has cost the request nothing."""
@@ -131,6 +164,7 @@ class ModelGroup(LoopActor):
             self._serve(now)
 
     def _withdraw(self, message: Withdraw) -> None:
+        self._counting.discard(message.call_id)
         if self._room.withdraw(message.call_id):
             self._serve(self.clock.now())
 
@@ -343,13 +377,19 @@ class ModelGroup(LoopActor):
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Call for the Supervisor, which asks again for all that was the group's turn."""
         self._cancel_timer()
+        self._counting.clear()
         self.undelivered(message)
         self._tell(ActorCrashed("group", self.name, where_it_broke(error), message))
 
     def undelivered(self, message: Any) -> None:
-        """A refused call is with nobody now: unlike one that waits, the Supervisor must hear of it."""
+        """A refused call is with nobody now: unlike one that waits, the Supervisor must hear of it.
+
+        So must it of one that was being counted when the group was closed.
+        """
         if isinstance(message, CallRefused):
             self._refuse(message.assign, NonePicked((message.left_out,), earliest=message.left_out.until))
+        elif isinstance(message, Counted) and message.assign.call.call_id in self._counting:
+            self._refuse(message.assign, NonePicked())
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -13,16 +13,24 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from ...messages.capabilities import lacking, listed_params, needs_of, optional_params
+from ...messages.encodings import MAX_TOKEN_BYTES, encoding_of
 from ...messages.wishes import NOT_TAG
 from .suitable import EVERYONE, Suit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...messages.commands import Call
+    from ...messages.outcomes import Demand
     from ...messages.settings import RouterSettings
     from ...messages.wishes import Wishes
     from .strategies.base import Candidate
 
 __all__ = ["Kinds", "Rules", "rules_of"]
+
+
+MAX_COUNTED_BYTES = 8_388_608
+"""A longer prompt goes by its estimate."""
 
 
 @frozen
@@ -33,11 +41,13 @@ class Rules:
         tags: whether tags count.
         every: whether all of a request's tags must be there.
         checks: whether context window, region and capabilities are looked at before a call.
+        exact: whether tokens can be counted.
     """
 
     tags: bool = False
     every: bool = False
     checks: bool = False
+    exact: bool = False
 
     @property
     def plain(self) -> Suit:
@@ -45,12 +55,13 @@ class Rules:
         return Suit(by_tags=True, every=self.every) if self.tags else EVERYONE
 
 
-def rules_of(settings: RouterSettings) -> Rules:
-    """What a group goes by."""
+def rules_of(settings: RouterSettings, *, exact: bool = False) -> Rules:
+    """What a group goes by; `exact`: tokens can be counted."""
     return Rules(
         settings.enable_tag_filtering,
         settings.enable_tag_filtering and not settings.tag_filtering_match_any,
         settings.enable_pre_call_checks,
+        exact,
     )
 
 
@@ -62,9 +73,9 @@ class Kinds:
         self.matters = rules.checks
         """Whether a request without wishes may be special, too."""
         self._plain = rules.plain
-        self._windows: list[int] = []
-        """The sizes of context windows, each once, smallest first."""
-        self._with_window: Counter[int] = Counter()
+        self._windows: dict[str | None, list[int]] = {}
+        """The sizes of context windows by yardstick, each once, smallest first."""
+        self._with_window: Counter[tuple[str | None, int]] = Counter()
         self._unable: Counter[str] = Counter()
         self._lists = 0
         self._listed: Counter[str] = Counter()
@@ -72,9 +83,11 @@ class Kinds:
     def join(self, candidate: Candidate) -> None:
         window = candidate.facts.max_input_tokens
         if window is not None:
-            if not self._with_window[window]:
-                insort(self._windows, window)
-            self._with_window[window] += 1
+            yardstick = encoding_of(candidate.deployment) if self._rules.exact else None
+            candidate.mirror.yardstick = yardstick
+            if not self._with_window[yardstick, window]:
+                insort(self._windows.setdefault(yardstick, []), window)
+            self._with_window[yardstick, window] += 1
         self._unable.update(lacking(candidate.deployment))
         listed = listed_params(candidate.deployment)
         if listed is not None:
@@ -84,10 +97,12 @@ class Kinds:
     def leave(self, candidate: Candidate) -> None:
         window = candidate.facts.max_input_tokens
         if window is not None:
-            self._with_window[window] -= 1
-            if not self._with_window[window]:
-                del self._with_window[window]
-                del self._windows[bisect_left(self._windows, window)]
+            yardstick = candidate.mirror.yardstick
+            self._with_window[yardstick, window] -= 1
+            if not self._with_window[yardstick, window]:
+                del self._with_window[yardstick, window]
+                windows = self._windows[yardstick]
+                del windows[bisect_left(windows, window)]
         self._unable.subtract(lacking(candidate.deployment))
         self._unable = +self._unable
         listed = listed_params(candidate.deployment)
@@ -104,16 +119,34 @@ class Kinds:
             suit = _tagged(suit, wishes)
         return self._checked(suit, call) if self._rules.checks else suit
 
+    def to_count(self, demand: Demand) -> tuple[str, ...]:
+        """The vocabularies by which this prompt must be counted: bounds do not settle whether it fits."""
+        if demand.counted is not None or not 0 < demand.text_bytes <= MAX_COUNTED_BYTES:
+            return ()
+        most = demand.fixed_tokens + demand.text_bytes
+        least = demand.fixed_tokens - (-demand.text_bytes // MAX_TOKEN_BYTES)
+        wanted = []
+        for yardstick, windows in self._windows.items():
+            if yardstick is not None:
+                position = bisect_left(windows, least)
+                if position < len(windows) and windows[position] < most:
+                    wanted.append(yardstick)
+        return tuple(wanted)
+
+    def _too_small(self, demand: Demand) -> Iterator[tuple[str | None, int]]:
+        """The largest context window that is too small, by each yardstick by which one is."""
+        for yardstick, windows in self._windows.items():
+            tokens = demand.input_by(yardstick)
+            if windows and tokens > windows[0]:
+                yield yardstick, windows[bisect_left(windows, tokens) - 1]
+
     def checked(self, call: Call) -> Suit:
         """The kind of a request as if tags did not count."""
         return self._checked(EVERYONE, call) if self._rules.checks else EVERYONE
 
     def _checked(self, suit: Suit, call: Call) -> Suit:
         region = None if call.wishes is None else call.wishes.region
-        windows, tokens = self._windows, call.demand.input_tokens
-        beyond = 0
-        if windows and tokens > windows[0]:
-            beyond = windows[bisect_left(windows, tokens) - 1]
+        beyond = tuple(self._too_small(call.demand))
         needs: tuple[str, ...] = ()
         if self._unable:
             needs = tuple(need for need in needs_of(call.request) if need in self._unable)

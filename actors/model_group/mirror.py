@@ -31,6 +31,7 @@ class Mirror:
         tokens_until: until when `status.tokens_left` can be believed.
         probing: it came out of a cooldown by the clock, and gets a single call to prove itself.
         views: the parts of the group it belongs to.
+        yardstick: the vocabulary by which prompts are counted for it; None: they are estimated.
         spot: a number made of its name, for those that need one (see `rendezvous`).
     """
 
@@ -42,6 +43,7 @@ class Mirror:
     probing: bool = False
     views: tuple[View, ...] = ()
     spot: int | None = None
+    yardstick: str | None = None
 
     def heard(self, seen: int) -> None:
         """It has handled `seen` calls by now."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Iterator
 
-    from ...messages.commands import Assign, DeploymentStatus
+    from ...messages.commands import Assign, Call, DeploymentStatus
     from ...messages.outcomes import Demand
     from ...messages.prices import ModelFacts
     from ...messages.settings import Deployment
@@ -229,6 +229,10 @@ class Roster:
 
     # -- choosing
 
+    def to_count(self, call: Call) -> tuple[str, ...]:
+        """The vocabularies by which this call's prompt should be counted before it is placed."""
+        return self._views.kinds.to_count(call.demand)
+
     def pick(self, assign: Assign, now: float, rng: random.Random) -> Picked | NonePicked:
         """Choose for one request: those that have not failed in it, then, if it may repeat, the others.
 
@@ -242,7 +246,7 @@ class Roster:
         views, call = self._views, assign.call
         view = views.base if call.wishes is None and not views.kinds.matters else views.of(call, now)
         picked = self._pick_in(view, assign, now, rng)
-        return _with_need(picked, call.demand.input_tokens) if view.suit.beyond else picked
+        return _with_need(picked, call.demand) if view.suit.beyond else picked
 
     def _pick_in(self, view: View, assign: Assign, now: float, rng: random.Random) -> Picked | NonePicked:
         views, call = self._views, assign.call
@@ -310,7 +314,7 @@ class Roster:
             return NonePicked((LeftOut(deployment_id, "removed"),), unknown=True)
         obstacle = self._views.kinds.checked(assign.call).obstacle(candidate)
         if obstacle is not None:
-            return _with_need(NonePicked((obstacle,), hopeless=True), assign.call.demand.input_tokens)
+            return _with_need(NonePicked((obstacle,), hopeless=True), assign.call.demand)
         screen = Screen(assign, now, self.group, sizes_matter=True, purses=self._purses)
         left_out = self._table.get(deployment_id)
         own_limit = assign.call.request.max_parallel_requests is not None
@@ -408,11 +412,12 @@ def _everyone(_candidate: Candidate) -> bool:
     return True
 
 
-def _with_need(result: Picked | NonePicked, tokens: int) -> Picked | NonePicked:
+def _with_need(result: Picked | NonePicked, demand: Demand) -> Picked | NonePicked:
     """Say how long the prompt is where it is too long: a view is for prompts of many lengths."""
     told = result.decision if isinstance(result, Picked) else result
     left_out = tuple(
-        replace(item, need=tokens) if item.reason == "context_window" else item for item in told.left_out
+        replace(item, need=demand.input_by(item.detail)) if item.reason == "context_window" else item
+        for item in told.left_out
     )
     if isinstance(result, Picked):
         return Picked(result.candidate, replace(result.decision, left_out=left_out))

@@ -37,7 +37,7 @@ class Suit:
         needs: what it must not be known to be unable to do.
         params: parameters it must not be known not to support.
         drops: whether parameters it does not support are left out; None: the deployment says.
-        beyond: a context window of so many tokens is too small.
+        beyond: a context window of so many tokens is too small, by the yardstick that counts.
     """
 
     by_tags: bool = False
@@ -48,7 +48,7 @@ class Suit:
     needs: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
     drops: bool | None = None
-    beyond: int = 0
+    beyond: tuple[tuple[str | None, int], ...] = ()
 
     def rank(self, candidate: Candidate) -> int | None:
         """How well it suits; only those of the lowest rank that the group has are used. None: not at all."""
@@ -77,8 +77,10 @@ class Suit:
             if unable is not None:
                 return LeftOut(candidate.id, "capability", detail=unable)
         window = candidate.facts.max_input_tokens
-        if window is not None and window <= self.beyond:
-            return LeftOut(candidate.id, "context_window", None, None, window)
+        if window is not None and self.beyond:
+            yardstick = candidate.mirror.yardstick
+            if any(name == yardstick and window <= floor for name, floor in self.beyond):
+                return LeftOut(candidate.id, "context_window", None, None, window, yardstick)
         return None
 
     def _cannot(self, deployment: Deployment) -> str | None:
