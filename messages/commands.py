@@ -35,7 +35,6 @@ __all__ = [
     "UNLIMITED",
     "AccountFor",
     "ActorCrashed",
-    "AddDeployment",
     "AddMember",
     "Announce",
     "Assign",
@@ -46,16 +45,11 @@ __all__ = [
     "CallRefused",
     "Cancel",
     "CancelCall",
-    "CloseGroup",
     "Counted",
     "DeadlineReached",
-    "DeleteDeployment",
     "DeploymentStatus",
     "Dispatch",
-    "Drained",
     "EventsRecorded",
-    "FleetChange",
-    "FleetReply",
     "HedgeDue",
     "Inspect",
     "PassOn",
@@ -63,24 +57,19 @@ __all__ = [
     "ProviderOpened",
     "PurseChanged",
     "Queued",
-    "Reconfigure",
     "Rejoined",
     "ReleaseDue",
     "RemoveMember",
     "ReserveBudget",
     "RestartDue",
-    "Retire",
     "RetryDue",
     "SaveSnapshot",
-    "SetModelList",
     "SettleBudget",
     "Shutdown",
     "StartCall",
     "StatusChanged",
     "StreamOpened",
     "Unassigned",
-    "UpdateDeployment",
-    "UpsertDeployment",
     "Withdraw",
 ]
 
@@ -190,67 +179,6 @@ class HedgeDue(Message, frozen=True):
 
     request_id: str
     call_id: str
-
-
-# -- to the Supervisor: changes of the deployments. Asked, and answered with a `FleetReply` ---------
-
-
-class AddDeployment(Message, frozen=True):
-    """Take this `model_list` entry in as a new deployment."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"entry"})
-
-    entry: Any
-
-
-class UpsertDeployment(Message, frozen=True):
-    """The same; a deployment that has this entry's id is reconfigured by it."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"entry"})
-
-    entry: Any
-
-
-class UpdateDeployment(Message, frozen=True):
-    """Change some of a deployment's configuration; None takes a parameter away."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"changes"})
-
-    deployment_id: str
-    changes: dict[str, Any]
-
-
-class DeleteDeployment(Message, frozen=True):
-    """Take a deployment out; its open calls end in their own time."""
-
-    deployment_id: str
-
-
-class SetModelList(Message, frozen=True):
-    """Have these deployments and no others. `deployments` are the `entries`, parsed."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"entries", "deployments"})
-
-    entries: Any
-    deployments: tuple[Deployment, ...]
-
-
-FleetChange = AddDeployment | UpsertDeployment | UpdateDeployment | DeleteDeployment | SetModelList
-
-
-class FleetReply(Message, frozen=True):
-    """What came of a change: the id of the one deployment it was about, or why nothing was changed."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"refusal"})
-
-    deployment_id: str = ""
-    refusal: Any = None
-
-
-class Drained(Message, frozen=True):
-    """A deployment that was told to retire has no open call any more."""
-
-    deployment_id: str
 
 
 # -- to a ModelGroup -----------------------------------------------------------------------------
@@ -363,12 +291,6 @@ class RemoveMember(Message, frozen=True):
     deployment_id: str
 
 
-class CloseGroup(Message, frozen=True):
-    """The group's last deployment is gone: refuse what waits and all that comes."""
-
-    deployment_id: str
-
-
 class ReleaseDue(Message, frozen=True):
     """Timer: a deployment that waiting calls hope for may be free now."""
 
@@ -391,6 +313,7 @@ class DeploymentStatus(Value, frozen=True):
         window: (started_at, tokens) in the last 60 s; only in the status of a (re)start.
         purse: what is left of its own budget; None when it has none.
         tokens_per_byte: of prompt, learned; None before it was.
+        unhealthy: it failed its last health check: to be left out while another is well.
     """
 
     deployment_id: str
@@ -411,6 +334,7 @@ class DeploymentStatus(Value, frozen=True):
     window: tuple[tuple[float, int], ...] = ()
     purse: Purse | None = None
     tokens_per_byte: float | None = None
+    unhealthy: bool = False
 
 
 # -- to the Treasury, which owns the budgets that deployments share --------------------------------
@@ -495,20 +419,6 @@ class Announce(Message, frozen=True):
     """Join `group` again, if it is one of yours: it was restarted and knows nobody."""
 
     group: str
-
-
-class Retire(Message, frozen=True):
-    """You were removed: take no new call, let the open ones end, then say `Drained`."""
-
-
-class Reconfigure(Message, frozen=True):
-    """Go on as this `deployment`, by these `limits`; also when you were about to retire."""
-
-    HANDLES: ClassVar[frozenset[str]] = frozenset({"deployment", "limits"})
-
-    deployment: Deployment
-    limits: Any
-    stands_in_for: tuple[str, ...] = ()
 
 
 class SaveSnapshot(Message, frozen=True):

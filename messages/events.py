@@ -32,6 +32,7 @@ __all__ = [
     "CallOpened",
     "CallStarted",
     "CallSucceeded",
+    "CheckStarted",
     "CooldownEnded",
     "CooldownStarted",
     "CostReset",
@@ -44,6 +45,7 @@ __all__ = [
     "Event",
     "EventsLost",
     "FellBack",
+    "HealthChecked",
     "HedgeRefused",
     "HedgeSettled",
     "LimitsObserved",
@@ -292,6 +294,35 @@ class CooldownEnded(Event, frozen=True):
     """The probe went well: the deployment takes calls again."""
 
     TYPE: ClassVar[str] = "cooldown_ended"
+
+
+class CheckStarted(Event, frozen=True):
+    """A health check makes a real call: one start and `reserved` tokens are counted from now."""
+
+    TYPE: ClassVar[str] = "check_started"
+    check_id: str
+    reserved: int
+
+
+class HealthChecked(Event, frozen=True):
+    """A health check is over; its reservation is settled with what was used.
+
+    Attributes:
+        well: it answered. One that is not well is left out while others of its group are, if `counted`.
+        counted: the error speaks against the deployment, and not against the little request.
+        error: the error's class.
+    """
+
+    TYPE: ClassVar[str] = "health_checked"
+    check_id: str
+    well: bool
+    seconds: float
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    counted: bool = False
+    error: str | None = None
+    status_code: int | None = None
 
 
 class LimitsObserved(Event, frozen=True):

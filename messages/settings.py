@@ -244,6 +244,9 @@ class RouterSettings(Settings):
     """Seconds that a cooldown lasts; doubled by each failed probe; 0 is none."""
     disable_cooldowns: bool = False
     """No cooldowns at all."""
+    health_check_interval: _Positive | None = None
+    """Seconds between [health checks](../README.md#health-checks) in the background; none are made
+    without it."""
 
     # -- Waiting and hedging
 

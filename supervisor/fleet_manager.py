@@ -14,21 +14,20 @@ from attrs import evolve
 from ..actors.journal.sourced import SNAPSHOT_EVERY
 from ..actors.journal.store import Snapshot
 from ..actors.runtime.actor import LoopActor
-from ..messages.commands import (
+from ..messages.commands import Announce, RemoveMember
+from ..messages.errors import ConfigurationError, TurnoutError
+from ..messages.events import DeploymentAdded, DeploymentRemoved, DeploymentUpdated, ModelListSet
+from ..messages.fleet_commands import (
     AddDeployment,
-    Announce,
     CloseGroup,
     DeleteDeployment,
     FleetReply,
     Reconfigure,
-    RemoveMember,
     Retire,
     SetModelList,
     UpdateDeployment,
     UpsertDeployment,
 )
-from ..messages.errors import ConfigurationError, TurnoutError
-from ..messages.events import DeploymentAdded, DeploymentRemoved, DeploymentUpdated, ModelListSet
 from ..messages.outcomes import LeftOut
 from .compile_rules import limits_of
 from .fleet import Berth, Fleet
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
     from ..actors.deployment.state import Limits
     from ..actors.journal.store import Journal
     from ..actors.runtime.future import LoopFuture
-    from ..messages.commands import FleetChange
     from ..messages.deployment import Deployment
     from ..messages.events import Event
+    from ..messages.fleet_commands import FleetChange
     from .berths import BerthMaker
     from .wiring import Wiring
 

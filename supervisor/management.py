@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from ..messages.commands import (
+from ..messages.deployments import parse_model_list
+from ..messages.errors import RouterClosedError
+from ..messages.fleet_commands import (
     AddDeployment,
     DeleteDeployment,
     SetModelList,
     UpdateDeployment,
     UpsertDeployment,
 )
-from ..messages.deployments import parse_model_list
-from ..messages.errors import RouterClosedError
 
 if TYPE_CHECKING:
     from ..actors.journal.store import Journal
     from ..actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
     from ..actors.runtime.future import LoopFuture
     from ..actors.runtime.switchboard import Switchboard
-    from ..messages.commands import FleetChange, FleetReply
+    from ..messages.fleet_commands import FleetChange, FleetReply
     from ..messages.settings import RouterSettings
     from .lifecycle import Lifecycle
     from .wiring import Wiring

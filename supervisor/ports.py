@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from ..actors.journal.sourced import EventLog
     from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.switchboard import Switchboard
-    from ..messages.commands import ActorCrashed, FleetChange, FleetReply
+    from ..messages.commands import ActorCrashed
     from ..messages.deployment import Deployment
+    from ..messages.fleet_commands import FleetChange, FleetReply
+    from ..messages.health_commands import CheckHealth
     from .directory import Directory
     from .hedging import Hedging
     from .open_request import OpenRequest
@@ -42,6 +44,10 @@ class Nursery(Protocol):
 
     def change_fleet(self, command: FleetChange) -> FleetReply:
         """Change which deployments there are, or refuse to."""
+        ...
+
+    def check_health(self, message: CheckHealth) -> None:
+        """Pass it on to the health checker, which is started when it is first wanted."""
         ...
 
     def drained(self, deployment_id: str) -> None:

@@ -23,6 +23,7 @@ from .caching import ask_cache
 from .costs import Costs, ask_treasury, budgets_now
 from .edge import check_request
 from .endpoints import Endpoints
+from .health_checks import HealthChecks
 from .lifecycle import Lifecycle
 from .management import Management
 from .request_future import RequestFuture
@@ -41,7 +42,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints, Batches, Costs, Management, Analytics):
+class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives

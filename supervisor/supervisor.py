@@ -20,9 +20,6 @@ from ..messages.commands import (
     Cancel,
     DeadlineReached,
     Dispatch,
-    Drained,
-    FleetChange,
-    FleetReply,
     HedgeDue,
     Inspect,
     Queued,
@@ -51,6 +48,8 @@ from ..messages.events import (
     RetryScheduled,
     WaitStarted,
 )
+from ..messages.fleet_commands import Drained, FleetChange, FleetReply
+from ..messages.health_commands import CheckHealth
 from ..messages.wishes import wishes_of
 from .answers import hidden_params, nobody_for, route_of
 from .cache_desk import CacheDesk
@@ -121,6 +120,7 @@ class Supervisor(CacheDesk):
             Inspect: self._inspect,
             Shutdown: self._shutdown,
             Drained: self._drained,
+            CheckHealth: self._check_health,
             **dict.fromkeys(get_args(FleetChange), self._change_fleet),
         }
 
@@ -420,6 +420,12 @@ class Supervisor(CacheDesk):
             return FleetReply(refusal=RouterClosedError("this router is closed"))
         return self._nursery.change_fleet(command)
 
+    def _check_health(self, message: CheckHealth) -> None:
+        if self._closed:
+            message.reply.fail(RouterClosedError("the router was closed"))
+        else:
+            self._nursery.check_health(message)
+
     def _drained(self, message: Drained) -> None:
         self._nursery.drained(message.deployment_id)
 
@@ -500,7 +506,8 @@ class Supervisor(CacheDesk):
 
     def undelivered(self, message: Any) -> None:
         """Mail for a dead incarnation goes to the next one; when there is none, nobody must wait for it."""
-        if not self.send(self._switchboard.supervisor, message) and isinstance(message, Dispatch):
+        replied = isinstance(message, (Dispatch, CheckHealth))
+        if not self.send(self._switchboard.supervisor, message) and replied:
             message.reply.fail(RouterClosedError("the router was closed"))
 
     def _inspect(self, _message: Inspect) -> dict[str, Any]:

@@ -16,14 +16,8 @@ from ..actors.model_group.strategies import make_strategy
 from ..actors.runtime.switchboard import Switchboard
 from ..actors.runtime.system import ActorSystem, RestartLedger
 from ..actors.usage import actor as usage
-from ..messages.commands import (
-    ActorCrashed,
-    FleetChange,
-    FleetReply,
-    RemoveMember,
-    SaveSnapshot,
-    Shutdown,
-)
+from ..messages.commands import ActorCrashed, RemoveMember, SaveSnapshot, Shutdown
+from ..messages.errors import ServiceUnavailableError
 from ..messages.events import (
     DeploymentRestarted,
     DeploymentRetired,
@@ -36,6 +30,7 @@ from .compile_rules import supervisor_rules
 from .costs import start_budgets
 from .directory import Directory
 from .fleet_manager import ROUTER_STREAM, FleetManager, listed_berths, recovered
+from .health_checks import start_checker
 from .ports import SupervisorPorts
 from .process_wide import wide_callbacks
 from .supervisor import Supervisor
@@ -48,6 +43,8 @@ if TYPE_CHECKING:
     from ..actors.providers.ports import Caller
     from ..actors.runtime.dispatcher import Dispatcher
     from ..messages.events import Event
+    from ..messages.fleet_commands import FleetChange, FleetReply
+    from ..messages.health_commands import CheckHealth
     from ..messages.settings import Deployment, RouterSettings
     from .fleet import Berth
     from .ports import Estate
@@ -129,6 +126,8 @@ class Wiring:
         start_cache(self, self._dispatcher)
         start_budgets(self, self._dispatcher)
         self.start_service(usage.NAME, self._start_usage)
+        if self.settings.health_check_interval is not None:
+            start_checker(self, self._dispatcher)
 
     def record(self, event: Event) -> None:
         """Record an event of the router's own stream."""
@@ -239,6 +238,19 @@ class Wiring:
     def change_fleet(self, command: FleetChange) -> FleetReply:
         """See `Nursery.change_fleet`."""
         return self.fleet.change(command)
+
+    def check_health(self, message: CheckHealth) -> None:
+        """See `Nursery.check_health`."""
+        if "service/health" in self.failed:
+            message.reply.fail(ServiceUnavailableError("the health checker crashed again and again"))
+            return
+        if "health" not in self.switchboard.services:
+            start_checker(self, self._dispatcher)
+        checker = self.switchboard.services["health"]
+        if checker.is_alive():
+            checker.tell(message)
+        else:
+            message.reply.fail(ServiceUnavailableError("the health checker is being restarted"))
 
     def drained(self, deployment_id: str) -> None:
         """See `Nursery.drained`."""

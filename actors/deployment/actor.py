@@ -15,13 +15,10 @@ from ...messages.commands import (
     CallEnded,
     CallRefused,
     CancelCall,
-    Drained,
     Inspect,
     ProviderFinished,
     ProviderOpened,
-    Reconfigure,
     RemoveMember,
-    Retire,
     SaveSnapshot,
     SettleBudget,
     StartCall,
@@ -38,11 +35,13 @@ from ...messages.events import (
     CallSucceeded,
     CooldownEnded,
 )
+from ...messages.fleet_commands import Drained, Reconfigure, Retire
+from ...messages.health_commands import CheckDeployment, CheckFinished, CheckOverdue
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
 from ..budget.treasury import TREASURY
-from ..journal.sourced import SourcedActor
 from ..providers.ports import ProviderCall
 from ..runtime.actor import where_it_broke
+from .checkup import CheckedActor
 from .cooldown import Failure
 from .price_data import PriceBook
 
@@ -99,7 +98,7 @@ class _Running:
     """Whether the Treasury set money aside for it."""
 
 
-class DeploymentActor(SourcedActor):
+class DeploymentActor(CheckedActor):
     """Owns one deployment's state; the only one to change it, and to start its calls."""
 
     def __init__(
@@ -140,6 +139,9 @@ class DeploymentActor(SourcedActor):
             SaveSnapshot: self._save,
             Reconfigure: self._reconfigure,
             Retire: self._retire,
+            CheckDeployment: self._check,
+            CheckFinished: self._check_finished,
+            CheckOverdue: self._check_overdue,
         }
 
     def on_start(self) -> None:
@@ -152,6 +154,7 @@ class DeploymentActor(SourcedActor):
 
     def on_stop(self) -> None:
         """Keep what is known for the next life."""
+        self._abort_check("the deployment was stopped")
         self.save_snapshot(self.clock.now())
 
     def _save(self, _message: SaveSnapshot) -> None:
@@ -190,6 +193,7 @@ class DeploymentActor(SourcedActor):
             self._tell(group, RemoveMember(self.deployment.id))
         self._groups = ()
         self._leaving = True
+        self._abort_check("the deployment was removed")
         self._leave_if_idle()
 
     def _leave_if_idle(self) -> None:
@@ -512,6 +516,7 @@ class DeploymentActor(SourcedActor):
         if isinstance(message, StartCall) and message.paid:
             self._settle(message.assign.call.call_id, None)
         self._running.clear()
+        self._abort_check("the deployment's actor crashed")
         crashed = ActorCrashed("deployment", self.deployment.id, where_it_broke(error), message)
         self.send(self._switchboard.supervisor, crashed)
 

@@ -19,8 +19,10 @@ from ...messages.events import (
     CallOpened,
     CallStarted,
     CallSucceeded,
+    CheckStarted,
     CooldownEnded,
     CooldownStarted,
+    HealthChecked,
     LimitsObserved,
 )
 from ...messages.outcomes import LeftOut
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from ...messages.budgets import BudgetRule
     from ...messages.commands import Call
     from ...messages.events import Event
-    from ...messages.outcomes import ProviderLimits
+    from ...messages.outcomes import Demand, ProviderLimits
     from ..budget.ledger import Entry
     from .limits import Bucket
     from .pricing import Expected
@@ -98,11 +100,30 @@ class _Correction:
     until: float = 0.0
 
 
+@define(eq=False)
+class OpenCheck:
+    """A health check under way, with the receipt for its reservation. It takes no slot of a call's."""
+
+    check_id: str
+    started_at: float
+    reserved: int
+    bucket: Bucket | None
+
+
+@define
+class Sickness:
+    """It failed a health check at router time `since`, with an error of this class."""
+
+    since: float
+    error: str
+
+
 class DeploymentState:
-    """Open calls, rolling windows, breaker, latencies, totals and own budget of one deployment."""
+    """Open calls, rolling windows, breaker, latencies, health, totals and own budget of one deployment."""
 
     __slots__ = (
         "breaker",
+        "check",
         "correction",
         "id",
         "latency",
@@ -111,6 +132,7 @@ class DeploymentState:
         "open",
         "quiet_until",
         "ratio",
+        "sickness",
         "totals",
         "window",
     )
@@ -127,6 +149,8 @@ class DeploymentState:
         self.ratio = TokenRatio()
         self.ledger = None if limits.budget is None else Ledger(limits.budget)
         self.quiet_until = 0.0
+        self.check: OpenCheck | None = None
+        self.sickness: Sickness | None = None
 
     def go_by(self, limits: Limits) -> None:
         """Be limited otherwise from now on. What was spent counts under a new budget, if there is one."""
@@ -210,6 +234,19 @@ class DeploymentState:
             return LeftOut(self.id, "tpm", until, reserved, limits.tpm - window.tokens - extra.tokens)
         return None
 
+    def admit_check(self, check_id: str, demand: Demand, now: float) -> CheckStarted | LeftOut:
+        """Whether a health check may be made: a cooldown and open calls do not stand in its way, limits do.
+
+        A deployment that is as busy as it may be shows how it is without being asked.
+        """
+        reserved = demand.reservation(self.latency.expected_output, self.limits.tpm, self.ratio.value)
+        return self._over_limits(reserved, now) or CheckStarted(check_id, reserved)
+
+    def well_since(self, moment: float) -> bool:
+        """Whether calls have gone well since, and the latest of them did."""
+        at = self.latency.measured_at
+        return self.sickness is None and at is not None and at >= moment and at > self.latency.penalised_at
+
     def _extra(self, now: float) -> _Correction:
         return self.correction if now < self.correction.until else _NO_CORRECTION
 
@@ -268,6 +305,8 @@ class DeploymentState:
         self.totals.succeeded += 1
         if call is not None and not event.estimated:
             self.ratio.learn(event.prompt_tokens, call.prompt_bytes, call.fixed_tokens)
+        if self.sickness is not None:
+            self.sickness = None
         self.latency.succeeded(at, event.seconds, event.ttft, event.completion_tokens)
 
     def _failed(self, event: CallFailed, at: float) -> None:
@@ -320,6 +359,27 @@ class DeploymentState:
     def _cooldown_ended(self, _event: CooldownEnded, _at: float) -> None:
         self.breaker.closed()
 
+    def _check_started(self, event: CheckStarted, at: float) -> None:
+        self.window.expire(at)
+        bucket = self.window.add(at, event.reserved)
+        self.check = OpenCheck(event.check_id, at, event.reserved, bucket)
+
+    def _health_checked(self, event: HealthChecked, at: float) -> None:
+        check, totals = self.check, self.totals
+        if check is not None and check.check_id == event.check_id and check.bucket is not None:
+            used = event.prompt_tokens + event.completion_tokens
+            self.window.settle(check.bucket, used - check.reserved, at)
+        self.check = None
+        totals.prompt_tokens += event.prompt_tokens
+        totals.completion_tokens += event.completion_tokens
+        totals.cost += event.cost or 0.0
+        if self.ledger is not None and event.cost:
+            self.ledger.settle(self.ledger.add(at, 0), 0, units(event.cost), at)
+        if event.well:
+            self.sickness = None
+        elif event.counted:
+            self.sickness = Sickness(at, event.error or "")
+
     def _limits_observed(self, event: LimitsObserved, _at: float) -> None:
         self.correction = _Correction(event.requests, event.tokens, event.until)
 
@@ -354,6 +414,7 @@ class DeploymentState:
             rolling.entries() if window else (),
             None if self.ledger is None else self.ledger.purse(now),
             self.ratio.value,
+            self.sickness is not None or (blocked is not None and blocked.reason == "unhealthy"),
         )
 
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:
@@ -390,6 +451,8 @@ class DeploymentState:
         parts = [f"<Deployment {group}/{self.id}"]
         if limits.barred is not None:
             parts.append(limits.barred.reason)
+        elif self.sickness is not None:
+            parts.append("unhealthy")
         if breaker == "open":
             parts.append(f"cooling {self.breaker.until - now:.1f}s")
         elif breaker == "half-open":
@@ -408,7 +471,7 @@ class DeploymentState:
         """The whole state as plain values; two states are equal when their snapshots are."""
         self.window.expire(now)
         correction = self._extra(now)
-        totals = self.totals
+        totals, check, sick = self.totals, self.check, self.sickness
         return {
             "open": {
                 call_id: [
@@ -431,6 +494,8 @@ class DeploymentState:
             "correction": [correction.requests, correction.tokens, correction.until],
             "ratio": [self.ratio.value, self.ratio.calls],
             **self._saved_ledger(now),
+            "check": None if check is None else [check.check_id, check.started_at, check.reserved],
+            "sickness": None if sick is None else [sick.since, sick.error],
         }
 
     def _saved_ledger(self, now: float) -> dict[str, Any]:
@@ -455,6 +520,11 @@ class DeploymentState:
             state.quiet_until = data["quiet_until"]
         for call_id, saved in data["open"].items():
             state.open[call_id] = state._reopened(*saved)
+        if (check := data.get("check")) is not None:  # older snapshots say nothing of checks
+            check_id, started_at, reserved = check
+            state.check = OpenCheck(check_id, started_at, reserved, state.window.bucket_at(started_at))
+        if (sickness := data.get("sickness")) is not None:
+            state.sickness = Sickness(*sickness)
         return state
 
     def _reopened(  # noqa: PLR0913, PLR0917  (a row of a snapshot)
@@ -495,6 +565,8 @@ _APPLY: dict[type, Any] = {
     CallFailed: DeploymentState._failed,
     CallCancelled: DeploymentState._cancelled,
     CallAbandoned: DeploymentState._abandoned,
+    CheckStarted: DeploymentState._check_started,
+    HealthChecked: DeploymentState._health_checked,
     CooldownStarted: DeploymentState._cooldown_started,
     CooldownEnded: DeploymentState._cooldown_ended,
     LimitsObserved: DeploymentState._limits_observed,

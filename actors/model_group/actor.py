@@ -20,7 +20,6 @@ from ...messages.commands import (
     Assign,
     Assigned,
     CallRefused,
-    CloseGroup,
     Counted,
     Inspect,
     PurseChanged,
@@ -34,6 +33,7 @@ from ...messages.commands import (
     Withdraw,
 )
 from ...messages.errors import ConfigurationError
+from ...messages.fleet_commands import CloseGroup
 from ...messages.outcomes import LeftOut
 from ...messages.values import replace
 from ..budget.treasury import TREASURY

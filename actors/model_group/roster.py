@@ -108,6 +108,8 @@ class Roster:
         self._purses: Purses | None = purses
         self._with_tpm = 0
         self._guests = 0
+        self._unwell: dict[str, Candidate] = {}
+        self._spared = True
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -161,6 +163,8 @@ class Roster:
         if self._purses is not None:
             self._purses.joined(deployment)
         item = believe(candidate, status, now)
+        if status.unhealthy or self._unwell:
+            item = self._judged(candidate, item, now)
         if item is not None:
             self._table.put(item)
         self._views.join(candidate, now)
@@ -176,6 +180,9 @@ class Roster:
             self._purses.left(deployment_id)
         was_out = self._table.drop(deployment_id) is not None
         self._views.leave(candidate, now, was_out=was_out)
+        if self._unwell:
+            self._unwell.pop(deployment_id, None)
+            self._spare_or_not(now)
 
     # -- what is heard of them
 
@@ -185,6 +192,12 @@ class Roster:
         if candidate is None:
             return
         item = believe(candidate, status, now)
+        if status.unhealthy or self._unwell:
+            item = self._judged(candidate, item, now)
+        self._move(candidate, item, now)
+
+    def _move(self, candidate: Candidate, item: LeftOut | None, now: float) -> None:
+        """Have it where it belongs: left out for `item`, or in the index with its present numbers."""
         was_out = candidate.id in self._out
         if item is not None:
             self._views.leave_out(candidate, item)
@@ -196,6 +209,33 @@ class Roster:
             for view in candidate.mirror.views:
                 for strategy in view.strategies:
                     strategy.update(candidate, now)
+
+    # -- who failed a health check
+
+    def _judged(self, candidate: Candidate, item: LeftOut | None, now: float) -> LeftOut | None:
+        """Why it is left out when its health counts as well: while any other is well, it does."""
+        if candidate.status.unhealthy:
+            self._unwell[candidate.id] = candidate
+        else:
+            self._unwell.pop(candidate.id, None)
+        self._spare_or_not(now, but=candidate.id)
+        return self._verdict(candidate, item)
+
+    def _verdict(self, candidate: Candidate, item: LeftOut | None) -> LeftOut | None:
+        blocked = candidate.status.blocked
+        if self._spared or not candidate.status.unhealthy or (blocked and blocked.reason == "unhealthy"):
+            return item
+        return LeftOut(candidate.id, "unhealthy")
+
+    def _spare_or_not(self, now: float, but: str | None = None) -> None:
+        """With nobody well, those who are not are better than none; move them when that changes."""
+        spared = len(self._unwell) == len(self._by_id)
+        if spared != self._spared:
+            self._spared = spared
+            for candidate in self._unwell.values():
+                if candidate.id != but:
+                    item = believe(candidate, candidate.status, now)
+                    self._move(candidate, self._verdict(candidate, item), now)
 
     def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
         """A call was sent to the candidate: it counts before the deployment has heard of it."""

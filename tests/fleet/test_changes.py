@@ -129,7 +129,7 @@ def test_a_call_on_its_way_to_a_deployment_that_is_removed_goes_to_another(port,
 
 
 def _retire():
-    from turnout.messages.commands import Retire
+    from turnout.messages.fleet_commands import Retire
 
     return Retire()
 

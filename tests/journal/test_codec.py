@@ -60,6 +60,10 @@ SAMPLES = [
     e.BudgetExhausted("deployment:openai-1", 10.0, 9.75, 1_795_046_400.0),
     e.BudgetReserved("r1.1", "openai-1", {"provider:openai": 0.25, "tag:team-a": 0.125}),
     e.BudgetSettled("r1.1", 0.125),
+    e.CheckStarted("openai-1.check7", 5),
+    e.HealthChecked(
+        "openai-1.check7", True, 0.5, 8, 1, 0.001, counted=True, error="Timeout", status_code=408
+    ),
     e.LimitsObserved(2, 4000, 1_795_000_060.5),
     e.RequestAccepted("r1", "completion", "gpt-4", "gpt-4", True, 1_795_000_600.5, 12, 1),
     e.DeploymentPicked("r1", "r1.1", 1, DECISION),
