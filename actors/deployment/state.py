@@ -227,10 +227,10 @@ class DeploymentState:
         window.expire(now)
         extra = self._extra(now)
         if limits.rpm is not None and window.starts + extra.requests >= limits.rpm:
-            until = self._later(window.start_free_at(limits.rpm), extra, extra.requests)
+            until = self._later(window.start_free_at(limits.rpm - extra.requests), extra, extra.requests)
             return LeftOut(self.id, "rpm", until, 1, limits.rpm - window.starts - extra.requests)
         if limits.tpm is not None and window.tokens + extra.tokens + reserved > limits.tpm:
-            until = self._later(window.tokens_free_at(limits.tpm, reserved), extra, extra.tokens)
+            until = self._later(window.tokens_free_at(limits.tpm - extra.tokens, reserved), extra, extra.tokens)
             return LeftOut(self.id, "tpm", until, reserved, limits.tpm - window.tokens - extra.tokens)
         return None
 
@@ -431,7 +431,7 @@ class DeploymentState:
             extra = self._extra(now)
             left = limits.rpm - self.window.starts - extra.requests
             if left <= 0:
-                until = self._later(self.window.start_free_at(limits.rpm), extra, extra.requests)
+                until = self._later(self.window.start_free_at(limits.rpm - extra.requests), extra, extra.requests)
                 return 0, LeftOut(self.id, "rpm", until, 1, left)
             capacity = min(capacity, left)
         if limits.max_parallel is not None:

@@ -236,6 +236,27 @@ def test_the_providers_own_count_corrects_ours_downwards(bench):
     assert kinds(kit.start_call("r4.1").events) == ["CallStarted"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "said", "reason"),
+    [
+        ({"rpm": 10}, ProviderLimits(remaining_requests=0, reset_requests=50.0), "rpm"),
+        ({"tpm": 500}, ProviderLimits(remaining_tokens=0, reset_tokens=50.0), "tpm"),
+    ],
+)
+def test_under_a_correction_our_own_window_may_be_the_first_to_free_a_place(bench, limits, said, reason):
+    """I3: two starts of ours are on it; when the first leaves, one more fits, whatever the provider counts."""
+    kit = bench(HANGS, **limits)
+    start = kit.clock.now()
+    kit.start_call("r1.1", max_tokens=95)
+    kit.advance(20.0)
+    kit.start_call("r2.1", max_tokens=95)
+    kit.tell(ProviderFinished("r2.1", CallOutcome("succeeded", usage=Usage(5, 95), limits=said)))
+    refused = kit.start_call("r3.1", max_tokens=95).mail_to("group")[0].left_out
+    assert (refused.reason, refused.until) == (reason, start + 60.0)
+    kit.advance(40.0)
+    assert kinds(kit.start_call("r4.1", max_tokens=95).events) == ["CallStarted"]
+
+
 def test_a_provider_that_has_more_left_than_we_count_is_not_believed(bench):
     """I3"""
     kit = bench(HANGS, rpm=2)
