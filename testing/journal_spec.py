@@ -210,6 +210,14 @@ class JournalSpec:
         assert store.versions() == {"deployment/a": 40}
         store.close()
 
+    def test_a_snapshot_may_be_ahead_of_the_events_that_were_not_lost(self, tmp_path: Path) -> None:
+        store = self._filled(tmp_path)
+        store.save_snapshot(Snapshot("deployment/a", 9, 20, 1.0, {}))
+        assert store.last_position() == 20
+        assert store.last_version("deployment/a") == 9
+        assert store.versions() == {"deployment/a": 9, "deployment/b": 2}
+        store.close()
+
     # -- the end, and a new beginning
 
     def test_closing_twice_is_closing_once(self, tmp_path: Path) -> None:

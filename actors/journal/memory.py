@@ -63,15 +63,17 @@ class MemoryStore:
         return max(newest, *(snapshot.position for snapshot in self._snapshots.values()), 0)
 
     def last_version(self, stream: str) -> int:
+        snapshot = self._snapshots.get(stream)
+        saved = 0 if snapshot is None else snapshot.version
         for recorded in reversed(copied(self._ring)):
             if recorded.stream == stream:
-                return recorded.version
-        snapshot = self._snapshots.get(stream)
-        return 0 if snapshot is None else snapshot.version
+                return max(saved, recorded.version)
+        return saved
 
     def versions(self) -> dict[str, int]:
-        last = {stream: snapshot.version for stream, snapshot in self._snapshots.items()}
-        last.update((recorded.stream, recorded.version) for recorded in copied(self._ring))
+        last = {recorded.stream: recorded.version for recorded in copied(self._ring)}
+        for stream, snapshot in self._snapshots.items():  # ahead of the events where some were lost
+            last[stream] = max(snapshot.version, last.get(stream, 0))
         return {stream: version for stream, version in last.items() if not stream.startswith("request/")}
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
