@@ -112,9 +112,9 @@ class Journal:
             versions[stream] = version
         self._position = position = self._position + 1
         recorded = Recorded(position, stream, version, at, event)
-        self._take(recorded)
-        if self._audience is not None:
+        if self._audience is not None:  # first: what the writer has to add, of losses, comes after it
             self._audience.hear(recorded)
+        self._take(recorded)
         return position
 
     def subscribe(self, listener: Callable[[Sequence[Recorded]], object]) -> None:

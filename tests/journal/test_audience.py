@@ -6,9 +6,12 @@ import pytest
 
 from turnout import Router
 from turnout.actors.journal.audience import BATCH, Audience
+from turnout.actors.journal.store import Journal
 from turnout.actors.runtime.clock import LoopClock, ManualClock
 from turnout.actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
+from turnout.messages.events import CooldownEnded
 from turnout.testing import FakeClock, SimulatedProviders
+from turnout.testing.faulty_journal import FaultyStore
 
 ENTRY = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"id": "eu"}}
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -89,3 +92,20 @@ def test_on_a_loop_the_wait_is_ended_by_a_timer():
         assert await told == ["one"]
 
     asyncio.run(main())
+
+
+def test_the_record_of_a_loss_is_heard_after_the_event_that_found_room_again(dispatcher):
+    """I10"""
+    store = FaultyStore("failing")
+    journal = Journal(store, dispatcher, max_queued=2)
+    heard = []
+    journal.subscribe(heard.extend)
+    for version in range(1, 5):
+        journal.append("deployment/eu", version, 0.0, CooldownEnded())
+    store.fault = "none"
+    journal.confirm()
+    journal._writer._hurry()
+    journal.append("deployment/eu", 5, 0.0, CooldownEnded())
+    dispatcher.run_now()
+    assert [recorded.position for recorded in heard] == [1, 2, 3, 4, 5, 6]
+    assert heard[-1].event.TYPE == "events_lost"
