@@ -169,13 +169,15 @@ def test_a_webhooks_retry_after_is_heeded_within_reason(office, said, waits):
 
 
 def test_a_dead_webhook_is_left_alone_for_a_while(office):
-    here = office({"eu": SimulatedProvider(script=[500] * 9)}, answer=lambda number: httpx.Response(404))
+    providers = {name: SimulatedProvider(script=[500]) for name in ("eu", "us")}
+    here = office(providers, answer=lambda number: httpx.Response(404))
     here.ask("eu")
     here.clock.advance(2)
-    here.ask("us", mock_testing_rate_limit_error=True)
-    here.ask("eu")
-    here.clock.advance(3)
+    here.ask("us")
+    here.clock.advance(actor.SETTLE_SECONDS - 3)
     assert len(here.sent) == 1
+    here.clock.advance(5)
+    assert len(here.sent) == 2
 
 
 def test_a_transport_that_raises_anything_is_a_failed_try(office):

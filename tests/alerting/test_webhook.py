@@ -142,9 +142,8 @@ def test_nothing_secret_is_sent_logged_or_journalled(hasty, make_hook, caplog):
 
 def test_a_router_without_alerts_has_no_such_actor(make_hook):
     with Router([]) as router:
-        assert router._switchboard.services == {}
+        assert "alerts" not in router._switchboard.services
         assert router.health()["alerts"] is None
-        assert router._journal._audience is None
 
 
 def test_a_hanging_call_is_told_while_it_hangs(hasty, make_hook):

@@ -197,6 +197,37 @@ def test_metadata_is_for_callbacks_and_stays_here():
     assert "metadata" not in request.wire_params()
 
 
+def test_what_a_callback_writes_into_its_arguments_stays_there(kit, make_router):
+    seen = kit.Sync()
+
+    def scribble(kwargs, response, start, end):
+        kwargs["litellm_params"]["model_info"]["id"] = kwargs["litellm_params"]["metadata"]["a"] = "scribbled"
+
+    router = make_router(clock=FakeClock(), callbacks=[seen, scribble])
+    metadata = {"a": 1}
+    ask(router, metadata=metadata)
+    ask(router, metadata=metadata)
+    assert metadata == {"a": 1}
+    assert seen.of("pre")[1][1]["litellm_params"]["model_info"]["id"] == "eu"
+
+
+def test_nothing_is_told_while_the_supervisor_has_mail_about_it():
+    from turnout.actors.callbacks.observer import CallObserver
+    from turnout.actors.runtime.dispatcher import ManualDispatcher
+    from turnout.messages.commands import Call
+    from turnout.messages.outcomes import Demand
+
+    dispatcher = ManualDispatcher(FakeClock())
+    mail, told = [1, 1, 1], []
+    observer = CallObserver(
+        dispatcher, [lambda *args: told.append(list(mail))], busy=lambda: bool(mail and mail.pop())
+    )
+    request = turnout.CompletionRequest(model="gpt-4", messages=MESSAGES)
+    observer.answered_from_cache(Call("c", "r", 1, request, Demand(1), 0.0), None, lambda: "answer", 0.0)
+    dispatcher.run_now()
+    assert told == [[]]
+
+
 def test_what_callbacks_are_told_is_not_in_a_report_that_is_printed(make_router):
     from turnout.actors.callbacks.report import Report
     from turnout.messages.commands import Call

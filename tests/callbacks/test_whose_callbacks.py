@@ -43,6 +43,15 @@ def test_they_may_be_appended_to_and_taken_away_again(kit, make_router):
     assert len(seen.of("success")) == 1
 
 
+def test_others_may_take_their_place(kit, make_router):
+    router = make_router(clock=FakeClock())
+    first, second = kit.Sync(), kit.Sync()
+    for seen in (first, second):
+        turnout.callbacks = [seen]
+        ask(router)
+    assert (len(first.of("success")), len(second.of("success"))) == (1, 1)
+
+
 def test_the_modules_callbacks_and_the_routers_are_both_told(kit, make_router):
     mine, wide = kit.Sync(), kit.Sync()
     turnout.callbacks = [wide]
