@@ -33,6 +33,7 @@ __all__ = [
     "CallStarted",
     "CallSucceeded",
     "CheckStarted",
+    "ClockSetBack",
     "CooldownEnded",
     "CooldownStarted",
     "CostReset",
@@ -278,6 +279,16 @@ class CallAbandoned(Event, frozen=True):
     TYPE: ClassVar[str] = "call_abandoned"
     call_id: str
     request_id: str
+
+
+class ClockSetBack(Event, frozen=True):
+    """The clock was set back by `seconds` while the router was away: all times before this move with it.
+
+    Else a deployment would rest, and a minute's limits would last, until the clock is there again.
+    """
+
+    TYPE: ClassVar[str] = "clock_set_back"
+    seconds: float
 
 
 class CooldownStarted(Event, frozen=True):

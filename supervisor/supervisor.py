@@ -488,6 +488,8 @@ class Supervisor(CacheDesk):
             message.reply.fail(failure)
         crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
         self._nursery.replace_supervisor(crash, Estate(self._open, self._budget, self._hedging))
+        if isinstance(message, (ActorCrashed, RestartDue, Rejoined)):  # or that actor would never come back
+            self.send(self._switchboard.supervisor, message)
         if culprit is not None:  # last, since what is half-changed may break once more
             self._withdraw(culprit, "the Supervisor crashed")
             self._note_end(culprit, failure, self.clock.now())

@@ -200,9 +200,15 @@ class Wiring:
     def start_deployment(self, berth: Berth) -> None:
         """Start a deployment's actor with the state that its journal tells."""
         deployment = berth.deployment
-        state, version = self._recovered(berth)
+        state, version, set_back = self._recovered(berth)
         self.switchboard.deployments[deployment.id] = self.system.start(
-            DeploymentActor, self._ports, deployment, state, version, self.stands_in_for(deployment)
+            DeploymentActor,
+            self._ports,
+            deployment,
+            state,
+            version,
+            self.stands_in_for(deployment),
+            set_back,
         )
 
     def forget_deployment(self, deployment_id: str) -> None:
@@ -217,21 +223,25 @@ class Wiring:
         own = deployment.model_name
         return tuple(group for group, others in self.substitutes.items() if own in others and group != own)
 
-    def _recovered(self, berth: Berth) -> tuple[DeploymentState, int]:
-        """The state that the journal says a deployment is in."""
+    def _recovered(self, berth: Berth) -> tuple[DeploymentState, int, float]:
+        """The state that the journal says a deployment is in, its version, and how far it is ahead of us.
+
+        Events that the journal lost have had their versions, and those are not given again.
+        """
         stream = f"deployment/{berth.id}"
         limits = self.fleet.limits(berth)
         snapshot = self.journal.snapshot(stream)
         if snapshot is None:
-            state, version, position = DeploymentState(berth.id, limits), 0, 0
+            state, version, position, at = DeploymentState(berth.id, limits), 0, 0, 0.0
         else:
             state = DeploymentState.restore(berth.id, limits, snapshot.state)
-            version, position = snapshot.version, snapshot.position
-        if self.journal.version(stream) > version:
+            version, position, at = snapshot.version, snapshot.position, snapshot.at
+        last = self.journal.version(stream)
+        if last > version:
             for recorded in self.journal.read(stream, position):
-                state.apply(recorded.event, recorded.at)
-                version = recorded.version
-        return state, version
+                at = recorded.at
+                state.apply(recorded.event, at)
+        return state, max(version, last), max(0.0, at - self._dispatcher.clock.now())
 
     # -- the fleet
 
@@ -287,11 +297,14 @@ class Wiring:
         """Start a crashed actor again under its old name."""
         self.system.forget_dead()
         if role == "group":
-            if name in self.switchboard.groups:  # else it was closed meanwhile
+            if _is_dead(
+                self.switchboard.groups.get(name)
+            ):  # else it was closed meanwhile, or is back already
                 self.open_group(name)
             return
         if role == "service":
-            self.switchboard.services[name] = self._services[name]()
+            if _is_dead(self.switchboard.services.get(name)):
+                self.switchboard.services[name] = self._services[name]()
             return
         berth = self.fleet.berths.get(name)
         if berth is None:  # it was removed: nothing of it is left to wait for
@@ -328,3 +341,7 @@ class Wiring:
         """Record the end; the loop that ran the actors is gone already."""
         self.record(RouterStopped())
         self.system.unregister_all()
+
+
+def _is_dead(ref: Any) -> bool:
+    return ref is not None and not ref.is_alive()

@@ -33,6 +33,7 @@ from ...messages.events import (
     CallFailed,
     CallOpened,
     CallSucceeded,
+    ClockSetBack,
     CooldownEnded,
 )
 from ...messages.fleet_commands import Drained, Reconfigure, Retire
@@ -108,6 +109,7 @@ class DeploymentActor(CheckedActor):
         state: DeploymentState,
         version: int = 0,
         stands_in_for: tuple[str, ...] = (),
+        set_back: float = 0.0,
     ) -> None:
         super().__init__(ports.dispatcher, ports.journal, f"deployment/{deployment.id}", state, version)
         self.deployment = deployment
@@ -115,6 +117,7 @@ class DeploymentActor(CheckedActor):
         self.state = state
         self.seen = 0
         self._told = 0
+        self._set_back = set_back
         self._caller = ports.caller
         self._switchboard = ports.switchboard
         self._default_stream_timeout = ports.stream_timeout
@@ -147,6 +150,8 @@ class DeploymentActor(CheckedActor):
     def on_start(self) -> None:
         """Close what a former life left open (nobody will ever answer those calls), and join."""
         now = self.clock.now()
+        if self._set_back > 0:
+            self.record(ClockSetBack(self._set_back), now)
         for call_id, call in tuple(self.state.open.items()):
             self.record(CallAbandoned(call_id, call.request_id), now)
         for group in self._groups:

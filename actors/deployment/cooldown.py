@@ -141,6 +141,13 @@ class Breaker:
         self.trips = 0
         self.failures.clear()
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back: what is so far ahead still is."""
+        if self.trips:
+            self.until -= seconds
+        for key, times in self.failures.items():
+            self.failures[key] = deque((at - seconds for at in times), maxlen=MAX_COUNTED)
+
     def snapshot(self) -> dict[str, Any]:
         return {
             "until": self.until,

@@ -23,6 +23,11 @@ MEAN_WEIGHT = 50
 """Calls after which the learned mean moves at a constant rate."""
 
 
+def _kept(then: float, at: float) -> float:
+    """The share of a value of `then` that is left `at` a later time; all of it at an earlier one."""
+    return math.exp(min(0.0, then - at) / DECAY_SECONDS)
+
+
 @define(eq=False)
 class LatencyStats:
     """Recent latencies of one deployment; all in seconds."""
@@ -58,7 +63,7 @@ class LatencyStats:
 
     def failed(self, at: float) -> None:
         """Raise the penalty that `adaptive` weighs in."""
-        self.penalty = self.penalty * math.exp((self.penalised_at - at) / DECAY_SECONDS) + 1.0
+        self.penalty = self.penalty * _kept(self.penalised_at, at) + 1.0
         self.penalised_at = at
 
     def _measure(self, at: float, first: float, rest: float) -> None:
@@ -66,10 +71,17 @@ class LatencyStats:
         if self.measured_at is None:
             self.ttft, self.per_token = first, rest
         else:
-            keep = math.exp((self.measured_at - at) / DECAY_SECONDS)
+            keep = _kept(self.measured_at, at)
             self.ttft = first if first > self.ttft else self.ttft * keep + first * (1.0 - keep)
             self.per_token = rest if rest > self.per_token else self.per_token * keep + rest * (1.0 - keep)
         self.measured_at = at
+
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back: what was so long ago still is."""
+        self.samples = deque(((at - seconds, value) for at, value in self.samples), maxlen=SAMPLES)
+        self.penalised_at -= seconds
+        if self.measured_at is not None:
+            self.measured_at -= seconds
 
     def snapshot(self) -> dict[str, Any]:
         return {

@@ -120,6 +120,12 @@ class RollingWindow:
                 return bucket
         return None
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back: what was so long ago still is."""
+        for bucket in self._buckets:
+            bucket.first -= seconds
+            bucket.at -= seconds
+
     def snapshot(self) -> list[list[Any]]:
         return [[b.first, b.at, b.starts, b.tokens] for b in self._buckets]
 

@@ -20,6 +20,7 @@ from ...messages.events import (
     CallStarted,
     CallSucceeded,
     CheckStarted,
+    ClockSetBack,
     CooldownEnded,
     CooldownStarted,
     HealthChecked,
@@ -230,7 +231,9 @@ class DeploymentState:
             until = self._later(window.start_free_at(limits.rpm - extra.requests), extra, extra.requests)
             return LeftOut(self.id, "rpm", until, 1, limits.rpm - window.starts - extra.requests)
         if limits.tpm is not None and window.tokens + extra.tokens + reserved > limits.tpm:
-            until = self._later(window.tokens_free_at(limits.tpm - extra.tokens, reserved), extra, extra.tokens)
+            until = self._later(
+                window.tokens_free_at(limits.tpm - extra.tokens, reserved), extra, extra.tokens
+            )
             return LeftOut(self.id, "tpm", until, reserved, limits.tpm - window.tokens - extra.tokens)
         return None
 
@@ -387,6 +390,15 @@ class DeploymentState:
         if self.ledger is not None:
             self.quiet_until = self.ledger.quiet_until(at)
 
+    def _clock_set_back(self, event: ClockSetBack, _at: float) -> None:
+        seconds = event.seconds
+        self.window.set_back(seconds)
+        self.breaker.set_back(seconds)
+        self.latency.set_back(seconds)
+        self.correction.until -= seconds
+        for call in self.open.values():
+            call.started_at -= seconds
+
     # -- what others may know
 
     def status(self, seen: int, now: float, *, window: bool = False) -> DeploymentStatus:
@@ -431,7 +443,9 @@ class DeploymentState:
             extra = self._extra(now)
             left = limits.rpm - self.window.starts - extra.requests
             if left <= 0:
-                until = self._later(self.window.start_free_at(limits.rpm - extra.requests), extra, extra.requests)
+                until = self._later(
+                    self.window.start_free_at(limits.rpm - extra.requests), extra, extra.requests
+                )
                 return 0, LeftOut(self.id, "rpm", until, 1, left)
             capacity = min(capacity, left)
         if limits.max_parallel is not None:
@@ -569,6 +583,7 @@ _APPLY: dict[type, Any] = {
     HealthChecked: DeploymentState._health_checked,
     CooldownStarted: DeploymentState._cooldown_started,
     CooldownEnded: DeploymentState._cooldown_ended,
+    ClockSetBack: DeploymentState._clock_set_back,
     LimitsObserved: DeploymentState._limits_observed,
     BudgetExhausted: DeploymentState._budget_exhausted,
 }

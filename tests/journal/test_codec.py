@@ -64,6 +64,7 @@ SAMPLES = [
     e.HealthChecked(
         "openai-1.check7", True, 0.5, 8, 1, 0.001, counted=True, error="Timeout", status_code=408
     ),
+    e.ClockSetBack(7200.5),
     e.LimitsObserved(2, 4000, 1_795_000_060.5),
     e.RequestAccepted("r1", "completion", "gpt-4", "gpt-4", True, 1_795_000_600.5, 12, 1),
     e.DeploymentPicked("r1", "r1.1", 1, DECISION),

@@ -20,6 +20,7 @@ from turnout.messages.events import (
 )
 from turnout.supervisor.supervisor import Supervisor
 from turnout.testing import SimulatedProvider
+from turnout.testing.faulty_journal import FaultyStore
 
 SLOW = SimulatedProvider(latency=1.0)
 
@@ -154,6 +155,23 @@ def test_a_restarted_deployment_is_still_cooling_down(town, sabotage):
     assert len(place.found(CooldownStarted)) == 1
 
 
+def test_a_deployment_comes_back_also_when_the_journal_has_lost_its_last_events(town, sabotage):
+    """I10: a lost event has had its version."""
+    sabotage(DeploymentActor, "_save")
+    store = FaultyStore()
+    place = town({"a": "gpt-4"}, default=SLOW, journal=store, audit=False)
+    place.router._journal._writer._max_queued = 2
+    store.fault = "failing"
+    for _ in range(3):
+        place.ask()
+    assert place.router.health()["journal"].lost > 0
+    place.router._switchboard.deployments["a"].tell(SaveSnapshot())  # which raises
+    place.clock.advance(0.2)
+    assert place.ask().route.deployment_id == "a"
+    assert place.router.health()["ok"] is False
+    assert not place.found(DeploymentRetired)
+
+
 def test_a_deployment_that_crashes_again_and_again_is_retired_and_health_says_so(town, sabotage):
     left = sabotage(DeploymentActor, "_start_call", 1000, when=lambda actor: actor.deployment.id == "a")
     place = town({"a": "gpt-4", "b": "gpt-4"}, num_retries=1, audit=False)
@@ -218,6 +236,20 @@ def test_health_can_be_asked_while_an_actor_is_down(town, sabotage):
     assert set(place.router.health()["deployments"]) <= {"a", "b"}
     place.clock.advance(10.0)
     assert set(place.router.health()["deployments"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("handler", ["_actor_crashed", "_restart_due", "_rejoined"])
+@pytest.mark.parametrize("role", [DeploymentActor, ModelGroup])
+def test_an_actor_comes_back_also_when_the_supervisor_crashes_over_it(town, sabotage, role, handler):
+    """I1: its restart is not forgotten with the Supervisor that was told of it."""
+    sabotage(role, "_status_changed" if role is ModelGroup else "_provider_finished")
+    sabotage(Supervisor, handler)
+    place = town({"a": "gpt-4"}, default=SLOW, num_retries=1, timeout=5, audit=False)
+    first = place.send()
+    place.clock.advance(10.0)
+    assert first.done()
+    assert place.ask().route.deployment_id == "a"
+    assert place.router.health()["ok"]
 
 
 def test_who_waits_in_a_group_that_crashes_is_served_when_it_is_back(town, sabotage):

@@ -7,7 +7,7 @@ import pytest
 from turnout import NoDeploymentsAvailable, Router
 from turnout.actors.journal.memory import MemoryStore
 from turnout.actors.journal.store import open_journal
-from turnout.messages.events import CallAbandoned, CooldownStarted, RouterStarted
+from turnout.messages.events import CallAbandoned, ClockSetBack, CooldownStarted, RouterStarted
 from turnout.testing import FakeClock, SimulatedProvider
 
 PRICED = {"input_cost_per_token": 0.5, "output_cost_per_token": 1.0}
@@ -162,6 +162,56 @@ def test_a_clock_that_was_set_back_does_not_stop_the_router(town, journal):
     place.ask()
     second = again(town, journal, place, pause=-500.0)
     second.ask()
+
+
+HOURS = 3 * 3600.0
+"""So far back that the exponential of the difference is no number any more."""
+
+
+def test_what_was_so_long_ago_still_is_when_the_clock_was_set_back(town, journal):
+    """I2, I3, I8: neither a minute's limits nor a cooldown last until the clock is there again."""
+    place = town(
+        {"a": {"group": "gpt-4", "rpm": 2}, "b": "claude"},
+        {"b": [500]},
+        journal=journal,
+        clock=FakeClock(start=1e6),
+        audit=False,
+        allowed_fails=0,
+        cooldown_time=30,
+    )
+    place.ask()
+    place.ask()
+    place.error("claude")
+    place.clock.advance(10.0)
+    second = again(town, journal, place, pause=-HOURS, allowed_fails=0, cooldown_time=30)
+    assert second.error().retry_after == pytest.approx(50.0)
+    assert second.error("claude").retry_after == pytest.approx(20.0)
+    assert {event.seconds for event in second.found(ClockSetBack)} == {HOURS}
+    second.clock.advance(50.0)
+    second.ask()
+    second.ask("claude")
+
+
+def test_failures_and_latencies_outlive_a_clock_that_was_set_back(town, journal):
+    place = town(
+        {"a": "gpt-4"},
+        {"a": [None, 500]},
+        default=SimulatedProvider(latency=2.0),
+        journal=journal,
+        clock=FakeClock(start=1e6),
+        audit=False,
+    )
+    place.ask()
+    place.error()
+    before = place.state("a")["latency"]
+    second = again(town, journal, place, pause=-HOURS)
+    after = second.state("a")["latency"]
+    assert after["penalised_at"] == before["penalised_at"] - HOURS
+    assert after["measured_at"] == before["measured_at"] - HOURS
+    second.providers.by_deployment["a"] = SimulatedProvider(script=[None, 500])
+    second.ask()
+    second.error()
+    assert 1.0 < second.state("a")["latency"]["penalty"] <= 2.0
 
 
 def test_a_file_can_be_read_after_its_router_has_closed(town, journal):
