@@ -115,6 +115,11 @@ class ManualClock:
             self.step()
         self._now = max(self._now, target)
 
+    def sleep_through(self, seconds: float) -> None:
+        """Let `seconds` pass in which nothing runs, as when a machine sleeps: timers will ring late."""
+        self._pump()
+        self._now += seconds
+
     def step(self) -> bool:
         """Move to the next timer and fire it; False when there is none."""
         if self.next_timer() is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ...actors.deployment.state import DeploymentState
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...actors.journal.codec import Recorded
+    from ...messages.settings import RouterSettings
     from ...supervisor.router import Router
     from .callers import Callers
+    from .disk import SimulatedDisk
     from .marks import Marks
     from .rulebook import Rulebook
     from .upstream import SimulatedUpstream
@@ -39,13 +42,16 @@ _SECRETS = (PROMPT.encode(), KEY.encode(), ANSWER.encode())
 _FINAL = frozenset({"request_succeeded", "request_failed", "request_cancelled"})
 _DIGEST_BYTES = 16
 
+RECENT = 4_000
+"""Events that are kept to tell what led to a violation."""
+
 
 class Auditor:
     """Books of every deployment and of every open request, and the tests that hold them to the design.
 
     Attributes:
         events: how many were looked at.
-        excused_until: until then the process slept.
+        recent: the latest of them.
     """
 
     COMPARE_EVERY = 64
@@ -57,7 +63,7 @@ class Auditor:
         self.upstream = upstream
         self.marks = marks
         self.events = 0
-        self.doubtful = False
+        self.recent: deque[Recorded] = deque(maxlen=RECENT)
         self._digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         self.deployments = {name: DeploymentBook(each, marks) for name, each in rules.deployments.items()}
         self.requests: dict[str, RequestBook] = {}
@@ -68,6 +74,8 @@ class Auditor:
         self._moved: set[str] = set()
         self._heard: list[Recorded] = []
         self._shadows: dict[str, _Shadow] = {}
+        self._blind: set[str] = set()  # they come back from a journal that has lost some of their events
+        self._recovered: dict[str, DeploymentState] = {}
         self.router: Router = None  # type: ignore[assignment]  # from `watch`
 
     def __repr__(self) -> str:
@@ -84,8 +92,46 @@ class Auditor:
         router._journal.subscribe(self._heard.extend)
         deployments = router._wiring.deployments
         self._shadows = {
-            name: _Shadow(name, limits_of(each, router.settings)) for name, each in deployments.items()
+            name: _Shadow(name, limits_of(each, router.settings), self._recovered.get(name))
+            for name, each in deployments.items()
         }
+
+    def recover(self, disk: SimulatedDisk, settings: RouterSettings, now: float, before: Auditor) -> None:
+        """Begin where the journal on `disk` ends, as a router that starts on it must (I8, I10)."""
+        self._position = disk.last_position()
+        self._versions = disk.versions()
+        whole = disk.last_position() == sum(1 for _ in disk.read())
+        for name, book in self.deployments.items():
+            limits = before._shadows[name].limits
+            state = _recovered(disk, name, limits)
+            if whole and state.snapshot(now) != _replayed(disk, name, limits).snapshot(now):
+                raise Violation("I8", f"{name} recovers to another state from its snapshot", now)
+            book.adopt(state)
+            book.crashed_at = now
+            if state.open:
+                self.marks.sometimes("recovery with open calls")
+            self._recovered[name] = state
+
+    def cut(self, position: int) -> None:
+        """Of what was heard last only the events up to `position` have happened."""
+        heard, self._heard[:] = tuple(self._heard), ()
+        self.hear([item for item in heard if item.position <= position])
+
+    def crashed(self, role: str, name: str, now: float) -> None:
+        """An actor is about to die of a bug that was put there."""
+        for book in self.deployments.values():
+            rules = book.rules
+            if role == "supervisor" or name in (rules.id, rules.group, *self.rules.substitutes):
+                book.crashed_at = now
+        if role == "deployment":
+            if self.deployments[name].open:
+                self.marks.sometimes("crash with calls open")
+            if self.router._journal.health().lost:
+                self._blind.add(name)
+        for request in self.requests.values():
+            request.doubtful = True
+            if role == "group" and request.phase == "waiting" and request.group == name:
+                self.marks.sometimes("crash with requests waiting")
 
     # -- events
 
@@ -93,6 +139,7 @@ class Auditor:
         """Go through what was recorded, one event at a time."""
         for item in recorded:
             self.events += 1
+            self.recent.append(item)
             self._numbered(item)
             self._written(item)
             kind, _, name = item.stream.partition("/")
@@ -135,8 +182,11 @@ class Auditor:
             self._moved.add(event.request_id)
         elif type(event) is CallAbandoned:
             self.upstream.under_way.pop(event.call_id, None)
-        book.apply(event, item.at, parallel)
-        self._shadows[name].apply(event, item.at)
+        if name in self._blind:
+            book.changed_at = item.at
+        else:
+            book.apply(event, item.at, parallel)
+            self._shadows[name].apply(event, item.at)
         self._touched.add(name)
 
     def _usage_is_what_was_told(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
@@ -172,13 +222,12 @@ class Auditor:
         if self._heard:
             heard, self._heard[:] = tuple(self._heard), ()
             self.hear(heard)
+        for name in self._touched | self._blind if self._blind else self._touched:
+            self._live_state_is_the_books(name, now)
+        self._touched.clear()
         self._replies_are_there(now)
         self._nobody_is_late(now)
         self._nobody_is_nowhere(now)
-        if self._touched:
-            for name in self._touched:
-                self._live_state_is_the_books(name, now)
-            self._touched.clear()
 
     def _replies_are_there(self, now: float) -> None:
         """I1: the reply and the record of it come together."""
@@ -220,6 +269,8 @@ class Auditor:
             if book.deadline < now:
                 book.excused_until = now
                 heapq.heappush(self._deadlines, (now, name))
+        for each in self.deployments.values():
+            each.crashed_at = now
 
     def live(self, name: str) -> Any:
         """A deployment's actor, None while it is dead."""
@@ -231,8 +282,13 @@ class Auditor:
         book, shadow, actor = self.deployments[name], self._shadows[name], self.live(name)
         if actor is None:
             return
-        book.settle_foretold(now)
         state = actor.state
+        if name in self._blind:
+            self._blind.discard(name)
+            book.adopt(state)
+            shadow.state = DeploymentState.restore(name, shadow.limits, state.snapshot(now))
+            return
+        book.settle_foretold(now)
         breaker = state.breaker
         if state.open.keys() != book.open.keys() or len(actor._running) != len(book.open):
             what = f"{name} has {sorted(state.open)} open, its journal says {sorted(book.open)}"
@@ -250,13 +306,32 @@ class Auditor:
                 shadow.compare(actor.state, now)
 
 
+def _recovered(disk: SimulatedDisk, name: str, limits: Any) -> DeploymentState:
+    """From the latest snapshot and what follows it."""
+    snapshot = disk.snapshot(f"deployment/{name}")
+    if snapshot is None:
+        return _replayed(disk, name, limits)
+    state = DeploymentState.restore(name, limits, snapshot.state)
+    for item in disk.read(f"deployment/{name}", snapshot.position):
+        state.apply(item.event, item.at)
+    return state
+
+
+def _replayed(disk: SimulatedDisk, name: str, limits: Any) -> DeploymentState:
+    """From the very first event."""
+    state = DeploymentState(name, limits)
+    for item in disk.read(f"deployment/{name}"):
+        state.apply(item.event, item.at)
+    return state
+
+
 class _Shadow:
     """The state of a deployment, kept current by its events alone, now and then by way of a snapshot."""
 
-    def __init__(self, name: str, limits: Any) -> None:
+    def __init__(self, name: str, limits: Any, begun: DeploymentState | None) -> None:
         self.name = name
         self.limits = limits
-        self.state = DeploymentState(name, limits)
+        self.state = begun or DeploymentState(name, limits)
         self.events = 0
 
     def apply(self, event: Any, at: float) -> None:

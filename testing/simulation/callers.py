@@ -88,6 +88,9 @@ class Callers:
 
     def forget(self) -> None:
         """The router died, and all who waited for it know."""
+        for caller in self.open.values():
+            if isinstance(caller.reply, ModelStream):
+                caller.reply._ended = True  # nobody is left who could be told that it was dropped
         self.open.clear()
         self._settled.clear()
         self.just_ended.clear()
@@ -189,7 +192,9 @@ class Callers:
         self.marks.sometimes("caller left a stream")
         stream.close()
 
-    def leave_all(self) -> None:
-        """Nobody waits any longer."""
+    def settle_streams(self, clock: Clock) -> bool:
+        """Read what is left of streams that are over; whether everybody had their last word."""
         for caller in tuple(self.open.values()):
-            self._leave(caller)
+            if caller.reply is not None:
+                self._read(caller, clock)
+        return not self.open

@@ -17,6 +17,7 @@ from ...messages.events import (
     CallOpened,
     CallStarted,
     CallSucceeded,
+    ClockSetBack,
     CooldownEnded,
     CooldownStarted,
     LimitsObserved,
@@ -24,6 +25,7 @@ from ...messages.events import (
 from .violation import Violation
 
 if TYPE_CHECKING:
+    from ...actors.deployment.state import DeploymentState
     from ...messages.events import Event
     from .marks import Marks
     from .rulebook import DeploymentRules
@@ -74,6 +76,23 @@ class DeploymentBook:
 
     def __repr__(self) -> str:
         return f"<DeploymentBook {self.rules.id} · {len(self.open)} open · {self.trips} trips>"
+
+    def adopt(self, state: DeploymentState) -> None:
+        """Take a recovered state at its word: what happened before is not ours to judge."""
+        self.lines.clear()
+        self.open.clear()
+        self.foretold = None
+        for first, at, starts, tokens in state.window.snapshot():
+            del first
+            self.lines.extend([at, 0] for _ in range(starts - 1))
+            self.lines.append([at, tokens])
+        breaker = state.breaker
+        self.until, self.trips, self.probe = breaker.until, breaker.trips, breaker.probe
+        self.failures = {key: deque(times) for key, times in breaker.failures.items()}
+        for call_id, call in state.open.items():
+            self.open[call_id] = OpenCall(call.request_id, call.started_at, call.probe, [0.0, 0], call.stream)
+        correction = state.correction
+        self.extra = (correction.requests, correction.tokens, correction.until)
 
     # -- what happened
 
@@ -247,6 +266,15 @@ class DeploymentBook:
         self.marks.sometimes("provider counts more than we")
         self.extra = (event.requests, event.tokens, event.until)
 
+    def _clock_set_back(self, event: ClockSetBack, _at: float) -> None:
+        seconds = event.seconds
+        for line in self.lines:
+            line[0] -= seconds
+        self.until -= seconds if self.trips else 0.0
+        self.failures = {key: deque(at - seconds for at in times) for key, times in self.failures.items()}
+        requests, tokens, until = self.extra
+        self.extra = (requests, tokens, until - seconds)
+
     # -- what it could do
 
     def doubtful(self, at: float) -> bool:
@@ -279,4 +307,5 @@ _HANDLERS: dict[type, Any] = {
     CooldownStarted: DeploymentBook._cooldown_started,
     CooldownEnded: DeploymentBook._cooldown_ended,
     LimitsObserved: DeploymentBook._limits_observed,
+    ClockSetBack: DeploymentBook._clock_set_back,
 }

@@ -64,6 +64,7 @@ class Options:
         provider_of: whose each deployment is.
         journal: "memory" or "disk".
         max_queued: events that may wait for the disk.
+        commit_every: seconds between two writes to it.
     """
 
     start: float
@@ -78,6 +79,7 @@ class Options:
     provider_of: dict[str, str]
     journal: str = "memory"
     max_queued: int = 50_000
+    commit_every: float = 0.05
     groups: tuple[str, ...] = field(default=())
 
     def __repr__(self) -> str:
@@ -114,6 +116,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         provider_of,
         "disk" if faults & {"journal", "kills"} else "memory",
         chance.choice((50_000, 20, 200)) if "journal" in faults else 50_000,
+        chance.choice((0.05, 1.0, 15.0)),
         groups,
     )
 

@@ -157,8 +157,10 @@ class Rulebook:
         """The name that must be tried next after these (group, error), None when there is none."""
         if fields.get("disable_fallbacks") or len(tried) > self.max_fallbacks:
             return None
+        slip = history[0][0] not in self.groups and "fallbacks" not in fields
         for position, (group, error) in enumerate(history):
-            targets = self._targets(fields, group, error)
+            # no list was meant for a slip of the pen, save the one for all that have none
+            targets = [] if slip else self._targets(fields, group, error)
             if position == 0 and not targets:
                 targets = self.settings.get("default_fallbacks", [])
             for name in targets:
@@ -170,8 +172,6 @@ class Rulebook:
         own = fields.get("fallbacks")
         if own is not None:  # a list for every group; it goes before everything of the router's
             return [name for name in own if name not in (group, fields["model"])]
-        if group not in self.groups:  # a slip of the pen: no list was meant for it
-            return []
         kind = {
             "ContextWindowExceededError": "context_window_fallbacks",
             "ContentPolicyViolationError": "content_policy_fallbacks",

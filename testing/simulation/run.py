@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from .chance import SeededChance
+from .crashes import only_our_crashes
 from .marks import Marks
 from .violation import Violation
-from .world import World, only_our_crashes
+from .world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,29 +64,28 @@ def run_world(chance: Chance, hours: float, marks: Marks) -> Outcome:
     """Let one world live. A violation is an outcome, not an exception."""
     problem = invariant = None
     world = None
-    try:
-        with only_our_crashes() as crashes:
+    last: tuple[str, ...] = ()
+    with only_our_crashes() as crashes:
+        try:
             world = World(chance, hours, marks, crashes)
             world.live()
-    except Violation as violation:
-        problem, invariant = str(violation), violation.invariant
-    except Exception as error:  # noqa: BLE001  (whatever it is, it has a seed)
-        problem, invariant = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "error"
-    last: tuple[str, ...] = ()
-    if world is not None:
-        if problem is not None:
-            last = world.last_events()
-        world.abandon()
+        except Violation as violation:
+            problem, invariant = str(violation), violation.invariant
+        except Exception as error:  # noqa: BLE001  (whatever it is, it has a seed)
+            problem, invariant = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "error"
+        if world is not None:
+            last = () if problem is None else world.last_events()
+            world.abandon()
     return Outcome(
         getattr(chance, "seed", None),
         hours,
         problem,
         invariant,
-        repr(world.options) if world is not None else "no world was made",
-        world.auditor.digest if world is not None else "",
-        world.callers.asked if world is not None else 0,
-        world.auditor.events if world is not None else 0,
-        world.steps if world is not None else 0,
+        "no world was made" if world is None else repr(world.options),
+        "" if world is None else world.digest,
+        0 if world is None else world.callers.asked,
+        0 if world is None else world.events,
+        0 if world is None else world.steps,
         tuple(getattr(chance, "tape", ())),
         last,
     )

@@ -105,6 +105,7 @@ class SimulatedUpstream:
         """A router begins its life; calls of the one before died with it."""
         self.clock = dispatcher.clock
         self.under_way = {}
+        self.told = {}
         return self
 
     async def aclose(self) -> None:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pykka
 
 from ...supervisor.router import Router
 from ..fake_clock import FakeClock
 from .auditor import Auditor
 from .callers import Callers
+from .disk import SimulatedDisk
+from .misfortunes import Misfortunes
 from .options import draw_options
 from .rulebook import Rulebook
 from .upstream import SimulatedUpstream
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .chance import Chance
+    from .crashes import Crashes
     from .marks import Marks
     from .options import Options
 
-__all__ = ["World", "only_our_crashes"]
+__all__ = ["CALM_SECONDS", "World"]
 
-CALM_SECONDS = 700.0
+CALM_SECONDS = 5000.0
 """What everything has to settle in once faults stop: longer than any cooldown, deadline and window."""
+
+SERVE_SECONDS = 100.0
+"""In which a deployment that is well must answer."""
+
+_HELLO = [{"role": "user", "content": "Hi"}]
 
 
 class World:
@@ -39,34 +46,92 @@ class World:
     """
 
     def __init__(self, chance: Chance, hours: float, marks: Marks, crashes: Crashes) -> None:
-        self.crashes = crashes
         self.chance = chance
         self.marks = marks
+        self.crashes = crashes
         self.options: Options = draw_options(chance, hours)
         self.clock = FakeClock(start=self.options.start)
         self.end = self.options.start + self.options.seconds
         self.upstream = SimulatedUpstream(chance, self.options, marks)
         self.callers = Callers(chance, self.options, marks)
+        self.disk = SimulatedDisk(marks)
         self.rules = Rulebook.of(self.options)
         self.auditor = Auditor(self.rules, self.callers, self.upstream, marks)
         self.steps = 0
+        self.ended_lives: list[Auditor] = []
         self._open_router()
+        self.misfortunes = Misfortunes(self)
 
     def __repr__(self) -> str:
         return f"<World at {self.clock.now():.3f} · {self.callers!r} · {self.auditor!r}>"
 
+    # -- a router's life
+
     def _open_router(self) -> None:
         options = self.options
-        self.router = Router(
+        journal: Any = self.disk if options.journal == "disk" else "memory"
+        after = self.disk.last_position()
+        router = self.router = Router(
             options.model_list,
             clock=self.clock,
             seed=options.router_seed,
+            journal=journal,
             caller=self.upstream,
             **options.settings,
         )
-        self.router._dispatcher.draw_order(self.chance)  # type: ignore[union-attr]
-        self.auditor.watch(self.router)
-        self.auditor.hear(self.router.events())
+        router._dispatcher.draw_order(self.chance)  # type: ignore[union-attr]
+        if router._journal._writer is not None:
+            router._journal._writer._max_queued = options.max_queued
+            self._commit()
+        self.auditor.watch(router)
+        self.auditor.hear(router.events(after=after))
+
+    def _commit(self) -> None:
+        """What the journal's writer does every now and then: it has no thread here."""
+        clock, writer = self.clock, self.router._journal._writer
+        assert writer is not None
+
+        def commit() -> None:
+            if self.clock is not clock:
+                return
+            if writer.queued > 10 * self.options.max_queued // 11 or writer.queued > SLOW_QUEUE:
+                self.marks.sometimes("journal slow")
+            writer._hurry()
+            if self.chance.below(2):
+                self.disk.sync()
+            if not writer.closed:
+                clock.call_later(self.options.commit_every, commit)
+
+        clock.call_later(self.options.commit_every, commit)
+
+    def _die(self, position: int) -> None:
+        """The process is gone after the event at `position`; another one starts on what is left."""
+        self.marks.sometimes("router killed")
+        self._bury_router()
+        self.auditor.cut(position)
+        self.disk.forget_after(position)
+        written = self.disk.last_position()
+        self.disk.power_cut(self.chance.below(self.disk.unsynced + 1))
+        if self.disk.last_position() < position or written < position:
+            self.marks.sometimes("unsynced tail lost")
+        self.callers.forget()
+        pause = self.chance.choice((1.0, 0.0, 100.0, -500.0))
+        if pause < 0:
+            self.marks.sometimes("clock set back")
+            self.end += pause
+        self.clock = FakeClock(start=max(0.0, self.clock.now() + pause))
+        self.misfortunes.end_life()
+        self.ended_lives.append(self.auditor)
+        self.auditor = Auditor(self.rules, self.callers, self.upstream, self.marks)
+        self.auditor.recover(self.disk, self.router.settings, self.clock.now(), self.ended_lives[-1])
+        self._open_router()
+
+    def _bury_router(self) -> None:
+        """Nothing of a dead process acts any more."""
+        router = self.router
+        router._finalizer.detach()
+        router._dispatcher.close()  # type: ignore[union-attr]
+        router._wiring.system.unregister_all()
 
     # -- time
 
@@ -75,15 +140,27 @@ class World:
         clock = self.clock
         while (when := clock.next_timer()) is not None and when <= at:
             clock.step()
-            self._look()
-        clock.advance(max(0.0, at - clock.now()))
-        self._look()
+            self.look()
+            if self.clock is not clock:
+                return
+        if at > clock.now():
+            clock.advance(at - clock.now())
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """The actors have done what they can: hold it against the books."""
         self.steps += 1
+        dying_at = self.misfortunes.dying_at
+        if dying_at is not None and self.router._journal.position >= dying_at:
+            self._die(dying_at)
+            return
         self.callers.attend(self.clock)
         self.crashes.check(self.clock.now())
         self.auditor.look(self.clock.now())
+
+    def ask(self, fields: dict[str, Any] | None = None) -> None:
+        """Somebody asks."""
+        self.callers.ask(self.router, self.clock, fields)
 
     # -- its life
 
@@ -93,69 +170,101 @@ class World:
         Raises:
             Violation: an invariant was broken.
         """
-        while self.clock.now() < self.end:
+        while self.clock.now() < self.end and not self.closed_by_itself:
             self.step_until(self.clock.now() + self.chance.exponential(self.options.gap))
             self._arrivals()
-            self._look()
-        self._heal()
+            self.look()
+            self.misfortunes.maybe()
+            self.look()
+        if self.chance.one_in(6):
+            self._close_while_busy()
+        else:
+            self._heal()
         self._close()
+
+    @property
+    def closed_by_itself(self) -> bool:
+        """Its Supervisor crashed again and again, and takes no more requests."""
+        return "supervisor/supervisor" in self.router._wiring.failed
 
     def _arrivals(self) -> None:
         burst = self.options.burst
         count = self.chance.whole(2, 12) if burst and self.chance.one_in(burst) else 1
         for _ in range(count):
-            self.callers.ask(self.router, self.clock)
+            self.ask()
+
+    def _close_while_busy(self) -> None:
+        self.misfortunes.end()
+        if self.auditor.requests:
+            self.marks.sometimes("closed with requests open")
 
     def _heal(self) -> None:
         """Faults stop; everything must settle."""
+        self.misfortunes.end()
         self.upstream.calm = self.callers.calm = True
-        for mood in self.upstream.moods.values():
-            mood.down, mood.slow = None, 1.0
         self.step_until(self.clock.now() + CALM_SECONDS)
         self._nothing_is_left_open()
-        self._everybody_serves()
+        if not self.closed_by_itself:
+            self._everybody_serves()
 
     def _nothing_is_left_open(self) -> None:
         now = self.clock.now()
-        hanging = {call for call in self.upstream.under_way.values() if call.kind != "hang"}
         left = [*self.auditor.requests, *self.callers.open]
         if left:
             raise Violation("settled", f"{len(left)} requests are still open: {left[:3]}", now)
-        if hanging:
-            raise Violation("settled", f"{len(hanging)} calls are still open upstream", now)
+        if self.upstream.under_way:
+            calls = list(self.upstream.under_way)
+            raise Violation("settled", f"{len(calls)} calls are still open upstream: {calls[:3]}", now)
 
     def _everybody_serves(self) -> None:
-        """One request for each deployment by its id: it must answer, and its breaker must be closed after."""
+        """A request for each deployment by its id: it must answer, and its breaker must be closed after."""
+        failed = self.router._wiring.failed
         for name in self.options.provider_of:
-            fields = {"model": name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-            fields |= {"timeout": 500.0, "num_retries": 0, "disable_fallbacks": True, "priority": 0}
-            self.callers.ask(self.router, self.clock, fields)
+            group = self.rules.deployments[name].group
+            if f"deployment/{name}" in failed or f"group/{group}" in failed:
+                self.marks.sometimes("actor retired")
+                continue
+            fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": 500.0}
+            self.ask({**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})
             (asker,) = self.callers.open.values()
-            self.step_until(self.clock.now() + 100.0)
+            self.step_until(self.clock.now() + SERVE_SECONDS)
+            now = self.clock.now()
             if not asker.ended or asker.error is not None:
-                raise Violation("settled", f"{name} is well and does not serve: {asker!r}", self.clock.now())
+                raise Violation("settled", f"{name} is well and does not serve: {asker.error!r}", now)
             if self.auditor.deployments[name].trips:
-                raise Violation("settled", f"{name} is well and its breaker is open", self.clock.now())
+                raise Violation("settled", f"{name} is well and its breaker is open", now)
 
     def _close(self) -> None:
         """I8, I12."""
         now = self.clock.now()
         self.auditor.compare_all(now)
         self.router.close()
-        self._look()
-        self.step_until(now + 1.0)
+        self.look()
+        if self.callers.open and not self.callers.settle_streams(self.clock):
+            raise Violation("I1", f"{len(self.callers.open)} callers wait for a closed router", now)
+        self.clock.advance(100.0)
         timer = self.clock.next_timer()
         if timer is not None:
             raise Violation("I12", f"a timer is left for {timer}", now)
-        alive = [ref for ref in self.router._wiring.system._refs.values() if ref.is_alive()]
-        if alive:
-            raise Violation("I12", f"{len(alive)} actors are left", now)
+        ours = self.router._wiring.system._refs
+        if ours or any(ref.actor_urn in ours for ref in pykka.ActorRegistry.get_all()):
+            raise Violation("I12", f"{len(ours)} actors are left", now)
 
     # -- afterwards
 
+    @property
+    def digest(self) -> str:
+        """Of every byte that any of its routers recorded (I9)."""
+        return "-".join(auditor.digest for auditor in (*self.ended_lives, self.auditor))
+
+    @property
+    def events(self) -> int:
+        """How many its routers recorded."""
+        return sum(auditor.events for auditor in (*self.ended_lives, self.auditor))
+
     def last_events(self, most: int = 40) -> tuple[str, ...]:
         """The story so far, its end only, as lines."""
-        recorded = list(self.router._journal.read())[-most:]
+        recorded = list(self.auditor.recent)[-most:]
         return tuple(f"{r.at - self.options.start:10.4f}  {r.stream}  {r.event!r}" for r in recorded)
 
     def abandon(self) -> None:
@@ -165,36 +274,5 @@ class World:
         self.router._wiring.system.unregister_all()
 
 
-class Crashes(logging.Handler):
-    """Hears of every actor that dies of an exception, and keeps quiet about those that were injected."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.own: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if "Injected" not in text:
-            self.own.append(text)
-
-    def check(self, now: float) -> None:
-        if self.own:
-            raise Violation("crash", self.own[0], now)
-
-
-@contextmanager
-def only_our_crashes() -> Iterator[Crashes]:
-    """The loggers of pykka and of ours are quiet meanwhile; a crash of its own is a violation."""
-    handler = Crashes()
-    quiet = [logging.getLogger(name) for name in ("pykka", "turnout")]
-    before = [(logger, logger.propagate, logger.disabled) for logger in quiet]
-    for logger in quiet:
-        logger.propagate = False
-    quiet[0].addHandler(handler)
-    quiet[1].addHandler(logging.NullHandler())
-    try:
-        yield handler
-    finally:
-        quiet[0].removeHandler(handler)
-        for logger, propagate, disabled in before:
-            logger.propagate, logger.disabled = propagate, disabled
+SLOW_QUEUE = 200
+"""Events that wait to be written when the journal counts as slow."""

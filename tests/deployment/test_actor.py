@@ -244,7 +244,7 @@ def test_the_providers_own_count_corrects_ours_downwards(bench):
     ],
 )
 def test_under_a_correction_our_own_window_may_be_the_first_to_free_a_place(bench, limits, said, reason):
-    """I3: two starts of ours are on it; when the first leaves, one more fits, whatever the provider counts."""
+    """I3: when the first of our own starts leaves, one more fits, whatever the provider counts."""
     kit = bench(HANGS, **limits)
     start = kit.clock.now()
     kit.start_call("r1.1", max_tokens=95)

@@ -1,0 +1,207 @@
+"""What befalls a world besides the faults of calls: outages, crashes, a sleeping process, a bad disk."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...actors.runtime import actor as mailboxes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .world import World
+
+__all__ = ["InjectedError", "Misfortunes"]
+
+SMALL_MAILBOX = 8
+"""What a mailbox takes while callers are to find it full."""
+
+MAX_DEATHS = 3
+"""Lives of a router in one world, after the first."""
+
+_DOWN = ("503", "refused", "hung up", "hang", "429 later")
+
+
+class InjectedError(Exception):
+    """A handler raised, as one with a bug would."""
+
+
+class Misfortunes:
+    """Draws the next one, and does it to the world.
+
+    Attributes:
+        deaths: how often the router was killed.
+        dying_at: the position of the last event that it will have written; None while it lives on.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.deaths = 0
+        self.dying_at: int | None = None
+        by_family: dict[str, Callable[[], None]] = {
+            "flapping": self._flap,
+            "outages": self._take_a_provider_out,
+            "clock": self._sleep,
+            "crashes": self._crash,
+            "kills": self._kill,
+            "journal": self._break_the_disk,
+            "bounds": self._fill_a_mailbox,
+        }
+        self._happen = [act for family, act in by_family.items() if family in world.options.faults]
+
+    def __repr__(self) -> str:
+        return f"<Misfortunes of {len(self._happen)} kinds · {self.deaths} deaths>"
+
+    def maybe(self) -> None:
+        """Now and then, one of them."""
+        if self._happen and self.world.chance.one_in(12):
+            self.world.chance.choice(self._happen)()
+
+    def _later(self, seconds: float, act: Callable[[], object]) -> None:
+        """In the router's own time; a world that is calm by then, or a router that died, has none."""
+        clock = self.world.clock
+        clock.call_later(seconds, lambda: act() if self.world.clock is clock else None)
+
+    # -- providers
+
+    def _flap(self) -> None:
+        """One deployment goes down and comes back, a few times."""
+        world = self.world
+        name = world.chance.choice(list(world.options.provider_of))
+        how = world.chance.choice(_DOWN)
+        at = 0.0
+        for _ in range(world.chance.whole(1, 4)):
+            self._later(at, partial(self._set_down, [name], how))
+            at += world.chance.exponential(4.0)
+            self._later(at, partial(self._set_down, [name], None))
+            at += world.chance.exponential(4.0)
+
+    def _take_a_provider_out(self) -> None:
+        """All deployments of one provider fail, or all of them are slow."""
+        world = self.world
+        provider = world.chance.choice(sorted(set(world.options.provider_of.values())))
+        names = [name for name, whose in world.options.provider_of.items() if whose == provider]
+        how = world.chance.choice((*_DOWN, None))
+        seconds = world.chance.exponential(20.0)
+        if how is None:
+            self._set_slow(names, 30.0)
+            self._later(seconds, partial(self._set_slow, names, 1.0))
+        else:
+            self._set_down(names, how)
+            self._later(seconds, partial(self._set_down, names, None))
+
+    def _set_down(self, names: list[str], how: str | None) -> None:
+        for name in names:
+            self.world.upstream.moods[name].down = how
+
+    def _set_slow(self, names: list[str], times: float) -> None:
+        for name in names:
+            self.world.upstream.moods[name].slow = times
+
+    # -- time
+
+    def _sleep(self) -> None:
+        """The process stands still while time goes on, as when a machine sleeps."""
+        world = self.world
+        world.clock.sleep_through(world.chance.choice((0.01, 1.0, 20.0, 4000.0)))
+        world.auditor.excuse(world.clock.now())
+        world.marks.sometimes("clock jumped forward")
+
+    # -- crashes
+
+    def _crash(self) -> None:
+        """A handler of some actor raises at its next message of some type, before or after its work."""
+        world, chance = self.world, self.world.chance
+        board = world.router._switchboard
+        role = chance.choice(("deployment", "group", "supervisor"))
+        if role == "supervisor":
+            name, ref = "supervisor", board.supervisor
+        else:
+            actors = board.deployments if role == "deployment" else board.groups
+            name = chance.choice(list(actors))
+            ref = actors[name]
+        actor = ref._actor_weakref() if ref.is_alive() else None
+        if actor is not None:
+            handlers = actor.message_handlers
+            kind = chance.choice([kind for kind in handlers if kind.__name__ not in _SPARED])
+            self._arm(handlers, kind, partial(self._crashed, role, name), after=chance.below(2) == 1)
+
+    def _arm(self, handlers: dict[type, Any], kind: type, tell: Callable[[], None], *, after: bool) -> None:
+        real = handlers[kind]
+
+        def raising(message: Any) -> None:
+            handlers[kind] = real
+            if after:
+                real(message)
+            tell()
+            raise InjectedError("a bug (simulated)")
+
+        handlers[kind] = raising
+
+    def _crashed(self, role: str, name: str) -> None:
+        """It is about to raise."""
+        world = self.world
+        world.marks.sometimes(f"{role} crashed")
+        world.auditor.crashed(role, name, world.clock.now())
+
+    # -- the whole process
+
+    def _kill(self) -> None:
+        """The process will die when it has recorded a few events more."""
+        if self.deaths < MAX_DEATHS and self.dying_at is None:
+            self.dying_at = self.world.router._journal.position + self.world.chance.below(30)
+
+    # -- the journal
+
+    def _break_the_disk(self) -> None:
+        disk = self.world.disk
+        disk.fault = self.world.chance.choice(("failing", "unknown"))
+        self._later(self.world.chance.exponential(5.0), self._mend_the_disk)
+
+    def _mend_the_disk(self) -> None:
+        self.world.disk.fault = "none"
+
+    # -- bounds
+
+    def _fill_a_mailbox(self) -> None:
+        """Callers in other threads ask while the actors' own thread is busy."""
+        world = self.world
+        dispatcher: Any = world.router._dispatcher
+        most, mailboxes.MAX_MAILBOX = mailboxes.MAX_MAILBOX, SMALL_MAILBOX
+        dispatcher._draining = True
+        try:
+            for _ in range(SMALL_MAILBOX + 4):
+                world.ask()
+        finally:
+            dispatcher._draining = False
+            mailboxes.MAX_MAILBOX = most
+        dispatcher.run_now()
+
+    # -- the end of it all
+
+    def end_life(self) -> None:
+        """The process is dead, and with it what was about to happen."""
+        self.deaths += 1
+        self.dying_at = None
+        self._all_well()
+
+    def _all_well(self) -> None:
+        for mood in self.world.upstream.moods.values():
+            mood.down, mood.slow = None, 1.0
+        self.world.disk.fault = "none"
+
+    def end(self) -> None:
+        """Everything that is broken is mended; nobody is about to crash or to die."""
+        world = self.world
+        self.dying_at = None
+        self._all_well()
+        board = world.router._switchboard
+        for ref in (board.supervisor, *board.groups.values(), *board.deployments.values()):
+            actor = ref._actor_weakref() if ref.is_alive() else None
+            if actor is not None:
+                actor.message_handlers.update(actor.handlers())
+
+
+_SPARED = frozenset({"Shutdown", "Inspect"})
+"""Messages that have no part in a request."""
