@@ -69,7 +69,7 @@ class Audience:
         if not self._on_a_loop:
             self._waiting = True
             self._dispatcher.call_soon(self.tell)
-        elif self._dispatcher.bound:  # before that there are no timers, and nobody in a hurry
+        elif self._dispatcher.bound and not self._dispatcher.lost:  # else nobody is in a hurry
             self._waiting = True
             self._timer = self._dispatcher.clock.call_later(DELAY_SECONDS, self.tell)
 

@@ -56,10 +56,14 @@ class Dispatcher(Protocol):
     Attributes:
         clock: tells the time and keeps timers.
         bound: whether there is a thread yet; before that no timer can be set.
+        lost: whether its loop is closed; after that none can be set either.
     """
 
     clock: Clock
     bound: bool
+
+    @property
+    def lost(self) -> bool: ...
 
     def schedule(self, runnable: Runnable) -> None:
         """Run it soon, in the dispatcher's thread. May be called from any thread."""
