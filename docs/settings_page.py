@@ -19,7 +19,6 @@ import attrs
 from pydantic import BaseModel, SecretStr
 
 from turnout import Router
-from turnout.messages import settings as settings_module
 from turnout.messages.deployment import Deployment
 from turnout.messages.fallbacks import FallbackTable
 from turnout.messages.policies import AlertingConfig, AllowedFailsPolicy, RetryPolicy
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_name("settings.md")
 POLICIES = (RetryPolicy, AllowedFailsPolicy, AlertingConfig)
-LATER = frozenset(getattr(settings_module, "_LATER", ()))
 MADE = "made"
 
 TOP = """\
@@ -79,8 +77,7 @@ def model_rows(model: type[BaseModel]) -> list[Row]:
     for section, name, meaning in described(model):
         field = model.model_fields[name]
         default = "required" if field.is_required() else code(shown(field.get_default()))
-        note = "*not built yet*. " if model is RouterSettings and name in LATER else ""
-        rows.append(Row(section, name, default, takes(field.annotation, field.metadata), note + meaning))
+        rows.append(Row(section, name, default, takes(field.annotation, field.metadata), meaning))
     return rows
 
 

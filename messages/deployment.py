@@ -6,13 +6,16 @@ fraction of the memory. What a user writes is validated by pydantic, in :mod:`.d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, fields, frozen
 from pydantic import SecretStr
 
 from .budgets import BudgetRule, budget_of
 from .redaction import public
+
+if TYPE_CHECKING:
+    from .fallbacks import FallbackTarget
 
 __all__ = ["OF_THE_MODEL", "Deployment"]
 
@@ -68,6 +71,11 @@ class Deployment:
     with an `allowed_model_region`."""
     num_retries: int | None = None
     """In place of the router's, after a failure here."""
+    fallbacks: tuple[FallbackTarget, ...] = ()
+    """Groups to try when it has failed, before those of its group: `["small"]`."""
+    context_window_fallbacks: tuple[FallbackTarget, ...] = ()
+    """The same for prompts that are too long; written as `context_window_fallback_dict`,
+    `{"gpt-3.5-turbo": "gpt-3.5-turbo-16k"}`, under the name of its group or its model."""
     cooldown_time: float | None = None
     """Seconds, in place of the router's."""
     max_budget: float | None = None
@@ -120,6 +128,15 @@ class Deployment:
             return None
         return budget_of(self.max_budget, self.budget_duration, self.budget_reset, f"deployment {self.id}")
 
+    def _public_fallbacks(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        if self.fallbacks:
+            shown["fallbacks"] = [target.public() for target in self.fallbacks]
+        if self.context_window_fallbacks:
+            larger = [target.public() for target in self.context_window_fallbacks]
+            shown["context_window_fallback_dict"] = {self.model_name: larger}
+        return shown
+
     def public_config(self) -> dict[str, Any]:
         """Its `model_list` entry as plain JSON-able data: keys masked, mock answers named by type."""
         params: dict[str, Any] = {"model": f"{self.provider}/{self.model}"}
@@ -127,6 +144,7 @@ class Deployment:
             value = getattr(self, name)
             if value != unset:
                 params[name] = public(value, name)
+        params.update(self._public_fallbacks())
         params.update((name, public(value, name)) for name, value in self.wire.items())
         info: dict[str, Any] = {"id": self.id}
         for name, unset in _INFO:
@@ -137,6 +155,9 @@ class Deployment:
 
 
 _IDENTITY = {"id", "model_name", "provider", "model", "wire", "model_info"}
+_FALLBACKS = {"fallbacks", "context_window_fallbacks"}
 _UNSET = {attribute.name: attribute.default for attribute in fields(Deployment)}
 _INFO = tuple((name, _UNSET[name]) for name in OF_THE_MODEL)
-_PARAMS = tuple((name, _UNSET[name]) for name in _UNSET if name not in _IDENTITY.union(OF_THE_MODEL))
+_PARAMS = tuple(
+    (name, _UNSET[name]) for name in _UNSET if name not in _IDENTITY.union(OF_THE_MODEL, _FALLBACKS)
+)

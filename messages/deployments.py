@@ -8,13 +8,22 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from .budgets import budget_of
 from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
+from .fallbacks import FallbackTable, FallbackTarget, parse_fallback_dict, parse_targets
 from .policies import Count, Retries, Seconds
 from .prices import check_prices
 from .problems import configuration_error, did_you_mean, given, quoted
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIASES",
-    "LATER_PARAMS",
+    "NOT_HERE",
     "READ_ANYWHERE",
     "Deployment",
     "parse_deployment",
@@ -69,6 +78,14 @@ _Wait = Annotated[Seconds, Field(gt=0)]
 _Price = Annotated[Seconds, Field(ge=0)]
 
 
+def _fallbacks(raw: Any) -> tuple[FallbackTarget, ...]:
+    return parse_targets(raw, "fallbacks")
+
+
+def _larger_models(raw: Any) -> FallbackTable:
+    return parse_fallback_dict(raw, "context_window_fallback_dict")
+
+
 class _Fields(TypedDict, total=False):
     """The fields of a deployment that a user may set; everything else is the wire's."""
 
@@ -87,6 +104,8 @@ class _Fields(TypedDict, total=False):
     stream_timeout: _Wait
     region_name: _Text
     num_retries: Retries
+    fallbacks: Annotated[tuple[FallbackTarget, ...], BeforeValidator(_fallbacks)]
+    context_window_fallback_dict: Annotated[FallbackTable, BeforeValidator(_larger_models)]
     cooldown_time: Annotated[Seconds, Field(ge=0)]
     max_budget: _Price
     budget_duration: _Text
@@ -114,13 +133,15 @@ READ_ANYWHERE = (
 
 ALIASES = {"base_url": "api_base", "max_retries": "num_retries"}
 
-LATER_PARAMS = frozenset(
-    """
-    configurable_clientside_auth_params context_window_fallback_dict fallbacks litellm_credential_name
-    merge_reasoning_content_in_choices modify_params use_in_pass_through use_litellm_proxy
-    """.split()
-)
-"""Switches of a router, not parameters of a provider. Off they are accepted."""
+NOT_HERE = {
+    "configurable_clientside_auth_params": "keys belong to deployments; add_deployment() adds one for a key",
+    "litellm_credential_name": 'name the key itself: api_key, or "os.environ/NAME"',
+    "merge_reasoning_content_in_choices": "an answer's message has reasoning_content beside content",
+    "modify_params": "a request is sent as it was given; drop_params leaves out what a model lacks",
+    "use_in_pass_through": "there are no pass-through routes",
+    "use_litellm_proxy": 'any OpenAI-compatible server will do: model "openai/<name>" and its api_base',
+}
+"""Switches of a router of old that are none here, and what to do instead. Off they are accepted."""
 
 _OF_A_REQUEST = frozenset({"cache", "caching"})
 
@@ -158,7 +179,6 @@ def parse_model_list(
 
     Raises:
         ConfigurationError: an entry is wrong, or two were given the same id.
-        NotImplementedError: an entry switches on what is not built yet.
     """
     if entries is None:
         return ()
@@ -196,7 +216,6 @@ def parse_deployment(
 
     Raises:
         ConfigurationError: something is wrong; names its path, what was given and what is allowed.
-        NotImplementedError: it switches on what is not built yet.
     """
     env = os.environ if env is None else env
     return _deployment(_Entry(raw, path, _default_params(defaults, env), env), taken or {})
@@ -210,6 +229,10 @@ def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
     if "*" in model and "*" not in entry.group:
         msg = f"{path}.model = {quoted(model)}: a '*' needs one in model_name as well"
         raise ConfigurationError(msg)
+    checked = entry.checked(values, provider)
+    larger = checked.pop("context_window_fallback_dict", None)
+    if larger is not None:
+        checked["context_window_fallbacks"] = _larger(larger, entry.group, written, model)
     return Deployment(
         id=entry.identity(taken),
         model_name=entry.group,
@@ -217,8 +240,13 @@ def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
         model=model,
         wire=entry.params,
         model_info=entry.info,
-        **entry.checked(values, provider),
+        **checked,
     )
+
+
+def _larger(table: FallbackTable, *names: str) -> tuple[FallbackTarget, ...]:
+    """What the table says of the deployment: under its group's name, or its model's."""
+    return next((found for name in names if (found := table.by_group.get(name))), table.every)
 
 
 def _default_params(defaults: Mapping[str, Any] | None, env: Mapping[str, str]) -> dict[str, Any]:
@@ -301,7 +329,7 @@ class _Entry:
 
     def values(self) -> dict[str, Any]:
         """The given values of the fields, unchecked; taken out of `params` and `info`."""
-        self._refuse_later()
+        self._refuse_foreign()
         values = {name: self.params.pop(name) for name in _PARAM_FIELDS if name in self.params}
         for name in READ_ANYWHERE:
             if name in self.top:
@@ -336,11 +364,11 @@ class _Entry:
         if value is not None:
             values.setdefault(name, value)
 
-    def _refuse_later(self) -> None:
-        for name in LATER_PARAMS & self.params.keys():
+    def _refuse_foreign(self) -> None:
+        for name in NOT_HERE.keys() & self.params.keys():
             if self.params.pop(name):
-                msg = f"{self.params_path}.{name} is not built yet; leave it out"
-                raise NotImplementedError(msg)
+                msg = f"{self.params_path}.{name} is nothing this router has: {NOT_HERE[name]}"
+                raise ConfigurationError(msg)
         for name in _OF_A_REQUEST & self.params.keys():
             if self.params.pop(name):
                 msg = f"{self.params_path}.{name} is for requests; a router caches with cache_responses"

@@ -16,7 +16,14 @@ from .redaction import public
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ANY_GROUP", "FallbackTable", "FallbackTarget", "parse_fallbacks", "parse_targets"]
+__all__ = [
+    "ANY_GROUP",
+    "FallbackTable",
+    "FallbackTarget",
+    "parse_fallback_dict",
+    "parse_fallbacks",
+    "parse_targets",
+]
 
 _FIXED = frozenset({"timeout", "stream"})
 
@@ -95,6 +102,23 @@ def parse_fallbacks(raw: Any, path: str = "") -> FallbackTable:
             continue
         for group, targets in row.items():
             _add(by_group, every, group, parse_targets(targets, f"{where}.{_short(group)}"), where)
+    return FallbackTable(by_group, tuple(every))
+
+
+def parse_fallback_dict(raw: Any, path: str = "") -> FallbackTable:
+    """The table for `{"gpt-3.5-turbo": "gpt-3.5-turbo-16k"}`; a list of names will do as well.
+
+    Raises:
+        ConfigurationError: with the path of what is wrong.
+    """
+    if not isinstance(raw, dict):
+        msg = f"{path} = {given(raw)}: must be a dict {{model: larger model}}"
+        raise ConfigurationError(msg)
+    by_group: dict[str, tuple[FallbackTarget, ...]] = {}
+    every: list[FallbackTarget] = []
+    for group, targets in raw.items():
+        listed = targets if isinstance(targets, (list, tuple)) else [targets]
+        _add(by_group, every, group, parse_targets(listed, f"{path}.{_short(group)}"), path)
     return FallbackTable(by_group, tuple(every))
 
 

@@ -57,6 +57,9 @@ class Settings(BaseModel):
             raise configuration_error(error, known=type(self).model_fields, owner=owner) from None
 
 
+BACKOFF_FIELDS = frozenset({"base_delay", "max_delay", "backoff_factor", "jitter"})
+"""The part of a retry policy that says how long the pauses are."""
+
 _BY_CLASS = {
     "BadRequestError": "BadRequestError",
     "ContextWindowExceededError": "BadRequestError",

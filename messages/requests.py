@@ -82,6 +82,7 @@ class Request(BaseModel):
     fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
     context_window_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
     content_policy_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
+    context_window_fallback_dict: dict[str, Any] | None = None
     disable_fallbacks: bool = False
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     routing_strategy: str | None = None

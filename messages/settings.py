@@ -22,9 +22,9 @@ from pydantic import (
 from .budgets import BudgetRule, parse_budgets, public_budgets
 from .cache_rules import cache_rules
 from .deployment import Deployment
-from .deployments import LATER_PARAMS, parse_deployment, parse_model_list
+from .deployments import NOT_HERE, parse_deployment, parse_model_list
 from .errors import ConfigurationError
-from .fallbacks import FallbackTable, FallbackTarget, parse_fallbacks, parse_targets
+from .fallbacks import FallbackTable, FallbackTarget, parse_fallback_dict, parse_fallbacks, parse_targets
 from .policies import (
     MAX_ALLOWED_FAILS,
     AlertingConfig,
@@ -71,9 +71,6 @@ MAX_PRIORITY = 255
 
 _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
 _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
-
-_LATER = ("model_group_retry_policy",)
-"""Settings whose feature is not built yet: validated, and refused when switched on."""
 
 
 @frozen
@@ -193,7 +190,6 @@ class RouterSettings(Settings):
 
     Raises:
         ConfigurationError: a setting is wrong or unknown.
-        NotImplementedError: a setting switches on what is not built yet.
     """
 
     # -- Choosing a deployment
@@ -211,7 +207,7 @@ class RouterSettings(Settings):
     retry_policy: RetryPolicy | None = None
     """Retries by class of error, and the back-off after a 429; see [RetryPolicy](#retrypolicy)."""
     model_group_retry_policy: dict[str, RetryPolicy] = {}
-    """Retry policies by group: `{"gpt-4": RetryPolicy(...)}`."""
+    """Retry policies by group: `{"gpt-4": RetryPolicy(...)}`; what one does not speak of is the router's."""
     retry_after: _Wait = 0.0
     """Least pause in seconds before the same deployment is tried again."""
     max_retry_after: _Wait = 3600.0
@@ -268,7 +264,8 @@ class RouterSettings(Settings):
     # -- Deployments, names and logging
 
     default_litellm_params: _Params = {}
-    """Parameters of every deployment that does not set them itself."""
+    """Parameters of every deployment that does not set them itself. `context_window_fallback_dict`,
+    `{"gpt-3.5-turbo": "gpt-3.5-turbo-16k"}`, adds to `context_window_fallbacks`."""
     model_group_alias: _GroupAliases = {}
     """Other names of groups: `{"name": "group"}`, or `{"name": {"model": "group", "hidden": True}}`,
     which is not listed."""
@@ -347,7 +344,7 @@ class RouterSettings(Settings):
             raise configuration_error(error, known=known) from None
         self._check_strategy_args()
         cache_rules(self)
-        self._refuse_later()
+        self._check_defaults()
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from self.changed().items()
@@ -403,10 +400,34 @@ class RouterSettings(Settings):
         yield from (("caching_groups", name) for groups in self.caching_groups for name in groups)
 
     def _fallbacks_mentioned(self) -> Iterator[tuple[str, str]]:
-        for path in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-            table: FallbackTable = getattr(self, path)
+        tables = {
+            "fallbacks": self.fallbacks,
+            "context_window_fallbacks": self.context_window_fallbacks,
+            "content_policy_fallbacks": self.content_policy_fallbacks,
+        }
+        for path, table in tables.items():
             yield from ((path, name) for name in table.mentioned())
+        yield from (("model_group_retry_policy", name) for name in self.model_group_retry_policy)
         yield from (("default_fallbacks", target.model) for target in self.default_fallbacks)
+
+    def context_window_table(self) -> FallbackTable:
+        """`context_window_fallbacks`, and what the `context_window_fallback_dict` of the defaults adds."""
+        larger, table = (
+            self.default_litellm_params.get("context_window_fallback_dict"),
+            self.context_window_fallbacks,
+        )
+        if not larger:
+            return table
+        more = parse_fallback_dict(larger, "default_litellm_params.context_window_fallback_dict")
+        return FallbackTable({**more.by_group, **table.by_group}, table.every or more.every)
+
+    def _check_defaults(self) -> None:
+        """Parameters of every deployment that are wrong whatever the deployment."""
+        self.context_window_table()
+        for name in NOT_HERE.keys() & self.default_litellm_params.keys():
+            if self.default_litellm_params[name]:
+                msg = f"default_litellm_params.{name} is nothing this router has: {NOT_HERE[name]}"
+                raise ConfigurationError(msg)
 
     def _check_strategy_args(self) -> None:
         """The arguments of a built-in strategy. One of the user's own was made with its arguments."""
@@ -420,16 +441,6 @@ class RouterSettings(Settings):
         except ValidationError as error:
             known = _StrategyArgs.model_fields
             raise configuration_error(error, known=known, owner="routing_strategy_args") from None
-
-    def _refuse_later(self) -> None:
-        for name in _LATER:
-            if getattr(self, name):
-                msg = f"{name} is not built yet; leave it out"
-                raise NotImplementedError(msg)
-        for name, value in self.default_litellm_params.items():
-            if name in LATER_PARAMS and value:
-                msg = f"default_litellm_params.{name} is not built yet; leave it out"
-                raise NotImplementedError(msg)
 
 
 def _unknown(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..actors.model_group.strategies import STRATEGY_NAMES
 from ..messages.errors import BadRequestError, ConfigurationError
-from ..messages.fallbacks import FallbackTable, parse_fallbacks
+from ..messages.fallbacks import FallbackTable, parse_fallback_dict, parse_fallbacks
 from ..messages.problems import did_you_mean, listed, quoted
 from .fallbacks import FallbackRules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..messages.requests import Request
     from .directory import Directory
 
 __all__ = ["check_request"]
 
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
-_CHECKED = frozenset({*_FALLBACKS, "routing_strategy"})
+_CHECKED = frozenset({*_FALLBACKS, "context_window_fallback_dict", "routing_strategy"})
 
 
 def check_request(request: Request, router: FallbackRules, directory: Directory) -> FallbackRules | None:
@@ -37,24 +39,34 @@ def check_request(request: Request, router: FallbackRules, directory: Directory)
         msg = f"routing_strategy: no strategy {quoted(strategy)}{hint} (known: {listed(STRATEGY_NAMES)})"
         raise BadRequestError(msg, model=request.model)
     general, context, content = (_own(request, name, directory) for name in _FALLBACKS)
+    if context is None and request.context_window_fallback_dict is not None:
+        name = "context_window_fallback_dict"
+        context = _checked(
+            parse_fallback_dict, request.context_window_fallback_dict, name, request, directory
+        )
     if general is None and context is None and content is None:
         return None
-    kept = router if general is None else FallbackRules(general, default=router.default)
+    kept = router if general is None else FallbackRules(general, default=router.default, given=True)
     return FallbackRules(
         kept.general,
         kept.context_window if context is None else context,
         kept.content_policy if content is None else content,
         kept.default,
         router.max_fallbacks,
+        kept.given,
     )
 
 
 def _own(request: Request, name: str, directory: Directory) -> FallbackTable | None:
     raw = getattr(request, name)
-    if raw is None:
-        return None
+    return None if raw is None else _checked(parse_fallbacks, raw, name, request, directory)
+
+
+def _checked(
+    parse: Callable[[Any, str], FallbackTable], raw: Any, name: str, request: Request, directory: Directory
+) -> FallbackTable:
     try:
-        table = parse_fallbacks(raw, name)
+        table = parse(raw, name)
     except ConfigurationError as error:
         raise BadRequestError(str(error), model=request.model) from None
     for group in table.mentioned():

@@ -60,7 +60,6 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
 
     Raises:
         ConfigurationError: a setting or a deployment is wrong.
-        NotImplementedError: a setting was switched on that this version does not have yet.
     """
 
     def __init__(

@@ -20,6 +20,7 @@ class SupervisorRules:
     """What the Supervisor goes by."""
 
     retries: RetryRules = field(factory=RetryRules)
+    group_retries: dict[str, RetryRules] = field(factory=dict)
     fallbacks: FallbackRules = field(factory=FallbackRules)
     timeout: float | None = None
     wait_when_exhausted: bool = False
@@ -28,3 +29,7 @@ class SupervisorRules:
     max_open_requests: int = 100_000
     hedges: HedgeRules = field(factory=HedgeRules)
     caching_groups: dict[str, str] = field(factory=dict)
+
+    def retries_in(self, group: str) -> RetryRules:
+        """How requests are retried in this group."""
+        return self.group_retries.get(group, self.retries)

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-NO_FALLBACKS = FallbackRules()
+NO_FALLBACKS = FallbackRules(given=True)
 
 
 class Supervisor(CacheDesk):
@@ -271,7 +271,8 @@ class Supervisor(CacheDesk):
         entry.spared_the_last = False
         assert entry.error is not None, "a retry without an error"
         target = self._next_target(entry, entry.error)
-        step = after_unplaced(state, unplaced, entry.failed, self._rules.retries, target, now, self._rng)
+        rules = self._rules.retries_in(state.group)
+        step = after_unplaced(state, unplaced, entry.failed, rules, target, now, self._rng)
         self._take(entry, step, entry.error, now)
 
     # -- the call goes on, and ends
@@ -353,7 +354,8 @@ class Supervisor(CacheDesk):
         failed = Failed(type(error).__name__, error.retry_after, retries)
         entry.failed, entry.error = failed, error
         entry.has_waited = entry.has_paused = False
-        wanted = wants_retry(entry.state, failed, self._rules.retries, entry.request.num_retries)
+        rules = self._rules.retries_in(entry.state.group)
+        wanted = wants_retry(entry.state, failed, rules, entry.request.num_retries)
         if wanted and self._budget.take(now):
             self._assign(entry, wait=False)
         else:
@@ -364,6 +366,9 @@ class Supervisor(CacheDesk):
 
     def _next_target(self, entry: OpenRequest, error: RequestError) -> FallbackTarget | None:
         state = entry.state
+        deployment = self._deployments.get(error.deployment_id or "")
+        if deployment is not None:
+            entry.fallbacks = entry.fallbacks.preferring(deployment, state.group)
         history = (*state.group_errors, (state.group, type(error).__name__))
         return entry.fallbacks.next_target(entry.model, history, state.tried, self._group_of)
 

@@ -29,6 +29,7 @@ from .caching import start_cache
 from .compile_rules import supervisor_rules
 from .costs import start_budgets
 from .directory import Directory
+from .fallbacks import unknown_fallbacks
 from .fleet_manager import ROUTER_STREAM, FleetManager, listed_berths, recovered
 from .health_checks import start_checker
 from .ports import SupervisorPorts
@@ -115,6 +116,8 @@ class Wiring:
             given.learn(group)
         self.settings.check_groups(given.__contains__, given.names())
         for problem in self.settings.unknown_fallbacks(given.__contains__, given.names()):
+            log.warning("%s; it is passed over until there is one", problem)
+        for problem in unknown_fallbacks(deployments, given):
             log.warning("%s; it is passed over until there is one", problem)
 
     def _start(self) -> None:

@@ -14,26 +14,12 @@ pytest.importorskip("docs.settings_page", reason="the generator is part of the c
 
 from docs import settings_page
 from turnout import Router
-from turnout.messages import settings
 from turnout.messages.deployment import Deployment
 from turnout.messages.settings import RouterSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-
-SWITCHED_ON = {
-    "model_group_retry_policy": {"gpt-4": {"max_retries": 1}},
-    "redis_url": "redis://localhost",
-    "redis_host": "localhost",
-    "redis_port": 6379,
-    "redis_password": "made-up",
-    "cache_responses": True,
-    "cache_kwargs": {"ttl": 60},
-    "caching_groups": [["gpt-4", "small"]],
-    "enable_tag_filtering": True,
-    "provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}},
-}
 
 
 def rows(prefix):
@@ -61,14 +47,6 @@ def test_every_default_is_shown_as_it_would_be_written():
     for name, cells in rows("settings").items():
         default = RouterSettings.model_fields[name].get_default()
         assert ast.literal_eval(cells[0].strip("`")) == settings_page.shown(default), name
-
-
-def test_a_setting_is_marked_as_not_built_exactly_when_it_is_refused():
-    marked = {name for name, cells in rows("settings").items() if "*not built yet*" in cells[-1]}
-    assert marked == set(settings._LATER)
-    for name in marked:
-        with pytest.raises(NotImplementedError, match=name):
-            RouterSettings(**{name: SWITCHED_ON[name]})
 
 
 def test_a_field_that_says_nothing_of_itself_is_named():

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from turnout.messages.deployments import parse_deployment, parse_model_list
+from turnout.messages.deployments import NOT_HERE, parse_deployment, parse_model_list
 from turnout.messages.errors import ConfigurationError
 from turnout.messages.provider_names import KNOWN_PROVIDERS
-from turnout.messages.settings import Deployment
+from turnout.messages.settings import Deployment, RouterSettings
 
 
 def parse(params: dict[str, Any], env: dict[str, str] | None = None, **entry: Any) -> Deployment:
@@ -324,9 +324,13 @@ def test_a_model_list_must_be_a_list() -> None:
         parse_model_list({}, env={})
 
 
-def test_a_switch_of_a_later_feature_is_refused_when_on() -> None:
-    with pytest.raises(NotImplementedError, match=r"litellm_params\.modify_params"):
-        parse({"model": "gpt-4", "modify_params": True})
+@pytest.mark.parametrize("name", NOT_HERE)
+def test_a_switch_that_this_router_does_not_have_is_refused_with_a_way_out(name: str) -> None:
+    wanted = f"litellm_params.{name} is nothing this router has: {NOT_HERE[name]}"
+    assert wanted in refusal({"model": "gpt-4", name: True})
+    parse({"model": "gpt-4", name: False})
+    with pytest.raises(ConfigurationError, match=f"default_litellm_params.{name} is nothing"):
+        RouterSettings(default_litellm_params={name: True})
 
 
 # -- what may be seen

@@ -170,26 +170,10 @@ def test_a_wrong_setting_is_one_clear_error(settings: dict[str, Any], text: str)
     assert text in refusal(**settings)
 
 
-# -- what is not built yet
+# -- what lies deeper
 
 
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({"model_group_retry_policy": {"a": {"TimeoutErrorRetries": 1}}}, "model_group_retry_policy"),
-        (
-            {"default_litellm_params": {"context_window_fallback_dict": {"a": "b"}}},
-            "default_litellm_params.context_window_fallback_dict",
-        ),
-    ],
-)
-def test_what_is_not_built_yet_is_named_when_switched_on(settings: dict[str, Any], name: str) -> None:
-    with pytest.raises(NotImplementedError, match=f"^{name} is not built yet") as caught:
-        RouterSettings(**settings)
-    assert "hush" not in str(caught.value)
-
-
-def test_what_is_not_built_yet_is_validated_first() -> None:
+def test_what_a_policy_says_is_validated() -> None:
     assert "webhook_url" in refusal(alerting_config={"webhook_url": "no url"})
     never = {"webhook_url": "https://h", "alerting_threshold": 0}
     assert "alerting_threshold = 0" in refusal(alerting_config=never)
