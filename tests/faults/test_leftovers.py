@@ -78,7 +78,17 @@ def settings(tmp_path):
         "journal": f"sqlite:///{tmp_path / 'j.db'}",
         "seed": 4,
         "timeout": 25.0,
+        "callbacks": [heard, heard_later],
+        "alerting_config": {"webhook_url": "http://127.0.0.1:9/nobody-listens-here"},
     }
+
+
+def heard(kwargs, response, start, end):
+    """A callback, so that its thread is among what must not be left."""
+
+
+async def heard_later(kwargs, response, start, end):
+    await asyncio.sleep(0)
 
 
 def request(number):
