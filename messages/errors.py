@@ -134,9 +134,20 @@ class RequestError(TurnoutError):
         where = f" [{self.deployment_id}]" if self.deployment_id else ""
         return f"{self.message}{where}"
 
+    @property
+    def story(self) -> str:
+        """How it came to this, a line for each attempt; `router.explain(error.request_id)` has the rest."""
+        return "\n".join([*map(_attempt_in_words, self.attempts), f"{type(self).__name__}: {self}"])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, so an error crosses process borders with all it carries."""
         return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _attempt_in_words(attempt: Attempt) -> str:
+    waited = f" after a wait of {attempt.wait:.3f} s" if attempt.wait else ""
+    where = f"{attempt.group}/{attempt.deployment_id or 'nobody'}"
+    return f"{where}{waited}: {attempt.error or 'answered'} in {attempt.seconds:.3f} s"
 
 
 def _rebuild(kind: type[RequestError], args: tuple[Any, ...], state: dict[str, Any]) -> RequestError:

@@ -480,23 +480,30 @@ class WaitStarted(Event, frozen=True):
 
 
 class RetryScheduled(Event, frozen=True):
-    """The request tries `group` again after `seconds`, because of `error`."""
+    """The request tries `group` again after `seconds`, because of `error`; nobody else was eligible."""
 
     TYPE: ClassVar[str] = "retry_scheduled"
     request_id: str
     group: str
     error: str
     seconds: float
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
 class FellBack(Event, frozen=True):
-    """The request goes on to another group, because of `error`."""
+    """The request goes on to another group, because of `error`.
+
+    `left_out`: where a further attempt in the group would have had to go, and why it could not.
+    """
 
     TYPE: ClassVar[str] = "fell_back"
     request_id: str
     from_group: str
     to_group: str
     error: str
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: dict[str, int] = field(default_factory=dict)
 
 
 class RequestSucceeded(Event, frozen=True):

@@ -123,8 +123,7 @@ class RequestDesk(LoopActor):
             state.fallbacks,
             state.waited,
             now - state.accepted_at,
-            getattr(error, "left_out", ()),
-            getattr(error, "left_out_by_reason", {}),
+            *entry.left_out,
         )
         self._record(entry, event, now)
 

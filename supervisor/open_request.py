@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ..actors.runtime.clock import Timer
     from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.future import LoopFuture
+    from ..messages.commands import Unassigned
     from ..messages.errors import RequestError
-    from ..messages.outcomes import Demand
+    from ..messages.outcomes import Demand, LeftOut
     from ..messages.requests import Request
     from ..messages.wishes import Wishes
     from .directory import Target
@@ -53,7 +54,8 @@ class OpenRequest:
     `error` is the latest error of the current group, `first_error` the one its caller is told when
     everything fails: the first group's. `has_waited`, `has_paused`: this retry was in the
     waiting room, has had its pause; `spared_the_last`: it is asked of all but the last that failed.
-    `hedge` is the attempt beside the current one, or its timer.
+    `hedge` is the attempt beside the current one, or its timer; `turned_away` the group's word that it
+    could not place the latest attempt.
     `cache`: it was "asked" and has not answered, or was "missed" and is owed an answer.
     `blocking`: its caller waits in a thread.
     """
@@ -81,11 +83,18 @@ class OpenRequest:
     has_paused: bool = False
     spared_the_last: bool = False
     hedge: Hedge | None = None
+    turned_away: Unassigned | None = None
     version: int = 0
     plain: Request | None = None
     cache: Literal["", "asked", "missed"] = ""
     wishes: Wishes | None = None
     blocking: bool = False
+
+    @property
+    def left_out(self) -> tuple[tuple[LeftOut, ...], dict[str, int]]:
+        """Who could not take the latest attempt, if the group could not place it; the rest by reason."""
+        away = self.turned_away
+        return ((), {}) if away is None else (away.left_out, away.left_out_by_reason)
 
     @property
     def in_the_group(self) -> bool:

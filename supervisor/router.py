@@ -23,6 +23,7 @@ from .caching import ask_cache
 from .costs import Costs, ask_treasury, budgets_now
 from .edge import check_request
 from .endpoints import Endpoints
+from .explaining import Explaining
 from .health_checks import HealthChecks
 from .lifecycle import Lifecycle
 from .management import Management
@@ -42,7 +43,7 @@ __all__ = ["Router"]
 _CLOSED = "this router is closed; make a new one"
 
 
-class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
+class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks, Explaining):
     """Routes calls to language models over many deployments.
 
     Enter it (`with` or `async with`) or call `close()` when done. Entered with `async with` it lives
@@ -84,6 +85,7 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
         )
         self._journal = open_journal(journal, dispatcher)
         self._ids = Ids(seed, self._journal.position)
+        self._last_request_id: str | None = None
         log = logged(self._journal, self.settings)
         try:
             self._wiring = Wiring(
@@ -146,7 +148,7 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
             lifecycle.ensure_running()
         wiring = self._wiring
         fallbacks = check_request(request, wiring.rules.fallbacks, wiring.directory)
-        request_id = self._ids.next()
+        request_id = self._last_request_id = self._ids.next()
         future: RequestFuture[Any] = RequestFuture(self._dispatcher, request_id, self._leave)
         message = Dispatch(request_id, request, future, fallbacks, blocking)
         try:
@@ -160,6 +162,9 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks):
         self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
 
     # -- looking
+
+    def _settle_down(self) -> None:
+        self._dispatcher.run_now()
 
     def events(self, stream: str | None = None, after: int = 0) -> list[Recorded]:
         """What was recorded: position, stream, version, at (seconds since the epoch), event.

@@ -72,8 +72,7 @@ def _picked(event: DeploymentPicked, at: float) -> str:
         f"{decision.eligible} eligible",
         *_scores(decision),
     ]
-    out = _left_out(decision.left_out, decision.left_out_by_reason, at)
-    return ", ".join(parts) + (f"; left out: {out}" if out else "")
+    return ", ".join(parts) + _but_for(decision.left_out, decision.left_out_by_reason, at)
 
 
 def _scores(decision: Decision) -> list[str]:
@@ -84,8 +83,13 @@ def _scores(decision: Decision) -> list[str]:
         others = [f"{name} {score:.4g}" for name, score in decision.considered if name != own][:SHOWN]
         parts.append(f"score {decision.score:.4g}" + (f" ({', '.join(others)})" if others else ""))
     if decision.draw is not None:
-        parts.append("drawn")
+        parts.append(f"drawn with {decision.draw:.4f}")
     return parts
+
+
+def _but_for(left_out: Iterable[LeftOut], by_reason: dict[str, int], at: float) -> str:
+    out = _left_out(left_out, by_reason, at)
+    return f"; left out: {out}" if out else ""
 
 
 def _left_out(left_out: Iterable[LeftOut], by_reason: dict[str, int], at: float) -> str:
@@ -105,8 +109,7 @@ def _why(left: LeftOut, at: float) -> str:
 
 def _waits(event: WaitStarted, at: float) -> str:
     until = "" if event.until is None else f", the first release is in {max(0.0, event.until - at):.3g} s"
-    out = _left_out(event.left_out, {}, at)
-    return f"waits in group {event.group!r}{until}" + (f"; left out: {out}" if out else "")
+    return f"waits in group {event.group!r}{until}" + _but_for(event.left_out, {}, at)
 
 
 def _failed(event: AttemptFailed | CallFailed, _at: float) -> str:
@@ -116,13 +119,15 @@ def _failed(event: AttemptFailed | CallFailed, _at: float) -> str:
     return f"{who}failed: {event.error} ({event.status_code}) after {event.seconds:.3f} s{after}"
 
 
-def _retries(event: RetryScheduled, _at: float) -> str:
+def _retries(event: RetryScheduled, at: float) -> str:
     when = f"in {event.seconds:.2f} s" if event.seconds else "at once"
-    return f"retry in group {event.group!r} {when}"
+    words = f"retry in group {event.group!r} {when} because of {event.error}"
+    return words + _but_for(event.left_out, event.left_out_by_reason, at)
 
 
-def _falls_back(event: FellBack, _at: float) -> str:
-    return f"falls back from group {event.from_group!r} to {event.to_group!r} because of {event.error}"
+def _falls_back(event: FellBack, at: float) -> str:
+    words = f"falls back from group {event.from_group!r} to {event.to_group!r} because of {event.error}"
+    return words + _but_for(event.left_out, event.left_out_by_reason, at)
 
 
 def _succeeded(event: RequestSucceeded, _at: float) -> str:
@@ -133,9 +138,8 @@ def _succeeded(event: RequestSucceeded, _at: float) -> str:
 
 
 def _request_failed(event: RequestFailed, at: float) -> str:
-    out = _left_out(event.left_out, event.left_out_by_reason, at)
     words = f"ends in {event.error} after {event.seconds:.3f} s and {event.attempts} attempts"
-    return words + (f"; left out: {out}" if out else "")
+    return words + _but_for(event.left_out, event.left_out_by_reason, at)
 
 
 def _cached(event: CacheHit, _at: float) -> str:

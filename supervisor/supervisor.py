@@ -234,6 +234,7 @@ class Supervisor(CacheDesk):
             if entry is None or not self._hedge_assigned(entry, message, now):
                 self._cancel_call(decision.deployment_id, message.call_id, "no longer wanted")
             return
+        entry.turned_away = None
         event = DeploymentPicked(message.request_id, message.call_id, entry.next_attempt, decision)
         self._record(entry, event, now)
         if self._rules.hedges.after is not None or entry.request.hedge_after is not None:
@@ -253,6 +254,7 @@ class Supervisor(CacheDesk):
                 self._hedge_unplaced(entry, message.call_id)
             return
         now = self.clock.now()
+        entry.turned_away = message
         if message.problem is not None:  # the strategy is broken: no other group would know better
             self._fail(entry, ConfigurationError(message.problem), now)
             return
@@ -385,7 +387,8 @@ class Supervisor(CacheDesk):
                 entry.has_waited = wait or entry.has_waited  # refused all the same, it is not asked again
                 self._assign(entry, repeat=repeat, wait=wait)
             case Pause(seconds):
-                event = RetryScheduled(state.request_id, state.group, type(error).__name__, seconds)
+                why = type(error).__name__
+                event = RetryScheduled(state.request_id, state.group, why, seconds, *entry.left_out)
                 self._record(entry, event, now)
                 due = RetryDue(state.request_id, entry.call_id)
                 entry.pause = self.clock.call_later(seconds, partial(self._deliver, due))
@@ -411,7 +414,8 @@ class Supervisor(CacheDesk):
             wrong.__cause__ = entry.first_error or error
             self._fail(entry, wrong, now)
             return
-        self._record(entry, FellBack(state.request_id, state.group, target.group, type(error).__name__), now)
+        event = FellBack(state.request_id, state.group, target.group, type(error).__name__, *entry.left_out)
+        self._record(entry, event, now)
         entry.target = target
         entry.first_error = entry.first_error or error
         entry.failed = entry.error = None

@@ -1,0 +1,56 @@
+"""`python -m turnout explain`: the story of one request, from a journal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ..actors.journal.sqlite_reader import SqliteReader
+from ..messages.errors import TurnoutError
+from ..supervisor.explaining import explanation_from
+from .failure import Failure
+
+__all__ = ["add_to"]
+
+EPILOG = """\
+The journal may be in use: it is only read.
+
+examples:
+  python -m turnout explain turnout.db
+  python -m turnout explain turnout.db 5ab39fd1b4b815a0
+  python -m turnout explain turnout.db --json | jq '.steps[].says'
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "explain",
+        help="tell how a request was answered, step by step",
+        description="Tells the story of a request: who was considered, who left out, each attempt, the end.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    parser.add_argument("request", metavar="REQUEST", nargs="?", help="its id (default: the last one)")
+    parser.add_argument("--json", action="store_true", help="as data")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        with SqliteReader.open(arguments.journal) as journal:
+            explanation = explanation_from(journal, arguments.request or _last(journal))
+    except TurnoutError as error:
+        raise Failure(str(error)) from None
+    print(json.dumps(explanation.as_dict(), indent=2) if arguments.json else explanation)
+    return 0
+
+
+def _last(journal: SqliteReader) -> str:
+    stream = journal.last_stream("request")
+    if stream is None:
+        msg = f"journal {str(journal.path)!r} holds no request yet"
+        raise Failure(msg)
+    return stream.partition("/")[2]

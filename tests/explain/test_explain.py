@@ -1,0 +1,157 @@
+"""Any answer, and any error, can be explained: who was considered, who was left out, what was tried."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from turnout import NotFoundError, RequestError, Router
+from turnout.__main__ import main
+from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
+
+HELLO = [{"role": "user", "content": "a prompt that nobody but the provider may see"}]
+
+
+def deployment(name, group="gpt-4", **params):
+    return {
+        "model_name": group,
+        "litellm_params": {"model": "openai/gpt-4o", **params},
+        "model_info": {"id": name, "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6},
+    }
+
+
+def router(entries, providers=None, **settings):
+    caller = SimulatedProviders(providers or {})
+    return Router(entries, clock=FakeClock(), seed=3, caller=caller, **settings)
+
+
+def says(explanation):
+    return [step.says for step in explanation.steps]
+
+
+def test_the_last_request_is_explained_by_default_and_any_other_by_its_id():
+    with router([deployment("eu")]) as one:
+        first = one.completion("gpt-4", HELLO).route.request_id
+        second = one.completion("gpt-4", HELLO).route.request_id
+        assert one.explain().request_id == second
+        assert one.explain(first).request_id == first
+
+
+def test_the_story_tells_who_was_chosen_how_and_what_it_cost():
+    with router([deployment("eu"), deployment("us")], routing_strategy="least-busy") as one:
+        answer = one.completion("gpt-4", HELLO)
+        story = one.explain()
+    chosen = answer.route.deployment_id
+    assert story.result == "answered"
+    assert story.cost == answer.route.cost
+    (picked,) = [step for step in story.steps if step.event == "deployment_picked"]
+    assert f"{chosen} by least-busy, 2 eligible, score 0" in picked.says
+    assert picked.facts["decision"]["draw"] is not None
+    assert f"drawn with {picked.facts['decision']['draw']:.4f}" in picked.says
+    assert story.steps[-1].says == f"answered by {chosen} after 0.000 s, for $0.000020"
+
+
+def test_the_story_tells_each_attempt_its_error_its_wait_and_who_was_left_out_until_when():
+    providers = {"eu": SimulatedProvider(script=[429, 429], latency=1.0)}
+    busy = deployment("us", rpm=1)
+    with router([deployment("eu"), busy], providers, num_retries=1, fallbacks=["small"]) as one:
+        one.completion("us", HELLO)
+        with pytest.raises(RequestError) as caught:
+            one.completion("gpt-4", HELLO)
+        told = "\n".join(says(one.explain(caught.value.request_id)))
+    assert "eu by simple-shuffle, 1 eligible; left out: us rpm (needs 1, has 0) for 60 s" in told
+    assert "eu failed: RateLimitError (429) after 1.000 s" in told
+    assert re.search(
+        r"retry in group 'gpt-4' in 0\.\d\d s because of RateLimitError; left out: .*us rpm", told
+    )
+    assert "ends in RateLimitError after 2.1" in told
+
+
+def test_a_fallback_is_told_with_those_who_could_not_serve():
+    entries = [deployment("eu", rpm=1), deployment("mini", "small")]
+    with router(entries, fallbacks=[{"gpt-4": ["small"]}]) as one:
+        one.completion("gpt-4", HELLO)
+        one.completion("gpt-4", HELLO)
+        told = says(one.explain())
+    assert any("falls back from group 'gpt-4' to 'small'" in line and "eu rpm" in line for line in told)
+
+
+def test_what_the_deployment_recorded_of_the_request_is_told_too():
+    providers = {"eu": SimulatedProvider(script=[500], latency=1.0)}
+    with router([deployment("eu")], providers, allowed_fails=0, cooldown_time=7) as one:
+        with pytest.raises(RequestError):
+            one.completion("gpt-4", HELLO)
+        assert "eu: cools down for 7 s because of InternalServerError" in says(one.explain())
+        one._dispatcher.clock.advance(7)
+        list(one.completion("gpt-4", HELLO, stream=True))
+        told = says(one.explain())
+    assert any("has its first content after 1.000 s" in line for line in told)
+    assert any("10 + 5 tokens" in line for line in told)
+
+
+def test_other_requests_do_not_stray_into_the_story():
+    with router([deployment("eu")], {"eu": SimulatedProvider(latency=1.0)}) as one:
+        from turnout import CompletionRequest
+
+        asked = [one.ask(CompletionRequest(model="gpt-4", messages=HELLO), block=False) for _ in range(3)]
+        one._dispatcher.clock.advance(2)
+        routes = [future.get().route for future in asked]
+        for route in routes:
+            others = {other.request_id for other in routes} - {route.request_id}
+            assert not any(name in line for line in says(one.explain(route.request_id)) for name in others)
+
+
+def test_an_open_request_is_explained_as_far_as_it_has_come():
+    with router([deployment("eu")], {"eu": SimulatedProvider(hang=True)}) as one:
+        from turnout import CompletionRequest
+
+        one.ask(CompletionRequest(model="gpt-4", messages=HELLO), block=False)
+        assert one.explain().result == "open"
+
+
+def test_it_is_data_as_well_and_holds_no_content():
+    with router([deployment("eu")]) as one:
+        one.completion("gpt-4", HELLO)
+        explanation = one.explain()
+    text = json.dumps(explanation.as_dict())
+    assert json.loads(text)["steps"][0]["event"] == "request_accepted"
+    assert HELLO[0]["content"] not in text + str(explanation)
+
+
+def test_what_is_not_there_is_one_clear_error():
+    with router([deployment("eu")]) as one:
+        with pytest.raises(NotFoundError, match="no request was sent yet"):
+            one.explain()
+        with pytest.raises(NotFoundError, match="knows no request 'nobody'"):
+            one.explain("nobody")
+
+
+def test_an_error_tells_its_story_itself():
+    providers = {"eu": SimulatedProvider(script=[503] * 3, latency=1.0)}
+    one = router([deployment("eu")], providers, num_retries=1, retry_after=2)
+    with one, pytest.raises(RequestError) as caught:
+        one.completion("gpt-4", HELLO)
+    assert caught.value.story.splitlines() == [
+        "gpt-4/eu: ServiceUnavailableError in 1.000 s",
+        "gpt-4/eu after a wait of 2.000 s: ServiceUnavailableError in 1.000 s",
+        "ServiceUnavailableError: simulated 503 [eu]",
+    ]
+
+
+def test_on_the_command_line_from_a_journal_that_is_in_use(tmp_path, capsys):
+    file = tmp_path / "turnout.db"
+    with router([deployment("eu")], journal=f"sqlite:///{file}") as one:
+        first = one.completion("gpt-4", HELLO).route.request_id
+        one.completion("gpt-4", HELLO)
+        story = str(one.explain())
+        one._journal.confirm().get()
+        assert main(["explain", str(file)]) == 0
+        assert capsys.readouterr().out.strip() == story
+    assert main(["explain", str(file), first, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["request_id"] == first
+    assert main(["explain", str(file), "nobody"]) == 1
+    assert capsys.readouterr().err == "turnout: the journal knows no request 'nobody'\n"
+    assert main(["explain", str(tmp_path / "none.db")]) == 1
+    assert "no such file" in capsys.readouterr().err
