@@ -525,3 +525,12 @@ def test_a_closed_router_changes_nothing(port, entry):
         with pytest.raises(RouterClosedError):
             change()
     assert place.ids == ["a"]
+
+
+def test_word_that_it_is_drained_which_comes_after_it_was_added_again_stops_nobody(port, entry):
+    from turnout.messages.fleet_commands import Drained
+
+    place = port(entry("a"))
+    place.router._switchboard.supervisor.tell(Drained("a"))
+    assert place.served() == "a"
+    assert place.router._switchboard.deployments["a"].is_alive()
