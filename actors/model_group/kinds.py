@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ...messages.capabilities import lacking, listed_params, needs_of, optional_params
 from ...messages.encodings import MAX_TOKEN_BYTES, encoding_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ...messages.commands import Call
     from ...messages.outcomes import Demand
     from ...messages.settings import RouterSettings
-    from ...messages.wishes import Wishes
     from .strategies.base import Candidate
 
 __all__ = ["Kinds", "Rules", "rules_of"]
@@ -31,6 +30,14 @@ __all__ = ["Kinds", "Rules", "rules_of"]
 
 MAX_COUNTED_BYTES = 8_388_608
 """A longer prompt goes by its estimate."""
+
+
+MAX_SUITS = 256
+"""Suits that are remembered by what they are made of; then it is begun anew."""
+
+_Checked = tuple[
+    str | None, tuple[str, ...], tuple[str, ...], bool | None, tuple[tuple[str | None, int], ...]
+]
 
 
 @frozen
@@ -70,6 +77,7 @@ class Kinds:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._suits: dict[Any, Suit] = {}
         self.matters = rules.checks
         """Whether a request without wishes may be special, too."""
         self._plain = rules.plain
@@ -114,10 +122,10 @@ class Kinds:
     def of(self, call: Call) -> Suit:
         """The kind of this call's request."""
         wishes = call.wishes
-        suit = self._plain
-        if wishes is not None and wishes.tags and self._rules.tags:
-            suit = _tagged(suit, wishes)
-        return self._checked(suit, call) if self._rules.checks else suit
+        tags = wishes.tags if wishes is not None and self._rules.tags else ()
+        if self._rules.checks:
+            return self._known(tags, *self._checked(call))
+        return self._known(tags) if tags else self._plain
 
     def to_count(self, demand: Demand) -> tuple[str, ...]:
         """The vocabularies by which this prompt must be counted: bounds do not settle whether it fits."""
@@ -142,9 +150,39 @@ class Kinds:
 
     def checked(self, call: Call) -> Suit:
         """The kind of a request as if tags did not count."""
-        return self._checked(EVERYONE, call) if self._rules.checks else EVERYONE
+        if not self._rules.checks:
+            return EVERYONE
+        region, needs, params, drops, beyond = self._checked(call)
+        return Suit(region=region, needs=needs, params=params, drops=drops, beyond=beyond)
 
-    def _checked(self, suit: Suit, call: Call) -> Suit:
+    def _known(self, tags: tuple[str, ...], *checked: Any) -> Suit:
+        """The suit made of these, the same object as the last time."""
+        if not tags and not any(checked):
+            return self._plain
+        key = (tags, checked)
+        suit = self._suits.get(key)
+        if suit is None:
+            if len(self._suits) >= MAX_SUITS:
+                self._suits.clear()
+            suit = self._suits[key] = self._made(tags, *checked)
+        return suit
+
+    def _made(
+        self,
+        tags: tuple[str, ...],
+        region: str | None = None,
+        needs: tuple[str, ...] = (),
+        params: tuple[str, ...] = (),
+        drops: bool | None = None,  # noqa: FBT001  (a request's own word)
+        beyond: tuple[tuple[str | None, int], ...] = (),
+    ) -> Suit:
+        without = frozenset(tag.lstrip(NOT_TAG) for tag in tags if tag.startswith(NOT_TAG))
+        wanted = frozenset(tag for tag in tags if not tag.startswith(NOT_TAG))
+        rules = self._rules
+        return Suit(rules.tags, wanted, without, rules.every, region, needs, params, drops, beyond)
+
+    def _checked(self, call: Call) -> _Checked:
+        """Region, needs, parameters, whether these are dropped, and the windows that are too small."""
         region = None if call.wishes is None else call.wishes.region
         beyond = tuple(self._too_small(call.demand))
         needs: tuple[str, ...] = ()
@@ -154,13 +192,5 @@ class Kinds:
         if self._lists:
             given = optional_params(call.request)
             params = tuple(name for name in given if self._listed[name] < self._lists)
-        if not (beyond or needs or params or region):
-            return suit
         drops = call.request.drop_params if needs or params else None
-        return evolve(suit, region=region, needs=needs, params=params, drops=drops, beyond=beyond)
-
-
-def _tagged(plain: Suit, wishes: Wishes) -> Suit:
-    without = frozenset(tag.lstrip(NOT_TAG) for tag in wishes.tags if tag.startswith(NOT_TAG))
-    wanted = frozenset(tag for tag in wishes.tags if not tag.startswith(NOT_TAG))
-    return evolve(plain, tags=wanted, without=without)
+        return region, needs, params, drops, beyond

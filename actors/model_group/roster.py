@@ -456,7 +456,9 @@ def _with_need(result: Picked | NonePicked, demand: Demand) -> Picked | NonePick
     """Say how long the prompt is where it is too long: a view is for prompts of many lengths."""
     told = result.decision if isinstance(result, Picked) else result
     left_out = tuple(
-        replace(item, need=demand.input_by(item.detail)) if item.reason == "context_window" else item
+        LeftOut(item.deployment_id, item.reason, None, demand.input_by(item.detail), item.has, item.detail)
+        if item.reason == "context_window"
+        else item
         for item in told.left_out
     )
     if isinstance(result, Picked):

@@ -25,7 +25,7 @@ DEFAULT_TAG = "default"
 """Deployments with this tag serve requests without tags, and those whose tags nobody has."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Suit:
     """A kind of request, as far as the choice of deployments is concerned; equal ones share an index.
 
