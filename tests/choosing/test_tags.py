@@ -167,6 +167,7 @@ def test_who_suits_is_what_a_scan_finds(crew, steps, match_any, strategy):
             told = {
                 i.deployment_id for i in (picked.decision if able else picked).left_out if i.reason == "tags"
             }
+            assert (picked.decision.left_out_by_reason if able else picked.more) == {}
             assert told == set(group) - suited
             if able:
                 assert isinstance(picked, Picked)

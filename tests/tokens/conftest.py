@@ -1,5 +1,6 @@
-"""The town of the router's tests."""
+"""The town of the router's tests, and the house of the group's."""
 
+from tests.model_group.conftest import house, make
 from tests.router.conftest import hello, town
 
-__all__ = ["hello", "town"]
+__all__ = ["hello", "house", "make", "town"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 
 import pytest
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 
 from turnout import CompletionRequest, ContextWindowExceededError, Router
 from turnout.actors.model_group import counting
+from turnout.actors.model_group.actor import ModelGroup
 from turnout.actors.model_group.counting import MAX_COUNTING, TokenCounter, Vocabularies
 from turnout.actors.runtime.clock import ManualClock
 from turnout.actors.runtime.dispatcher import ManualDispatcher
+from turnout.messages.commands import Withdraw
 from turnout.messages.deployment import Deployment
 from turnout.messages.encodings import ENCODINGS, MAX_TOKEN_BYTES, encoding_of
+from turnout.messages.settings import RouterSettings
+from turnout.messages.values import replace
 
 splintr = pytest.importorskip("splintr")
 
@@ -193,16 +198,29 @@ def test_without_the_library_the_estimate_has_to_do(monkeypatch, counted):
     assert counted == []
 
 
-def test_a_request_that_leaves_while_it_is_counted_is_not_sent(monkeypatch):
-    gate = threading.Event()
-    monkeypatch.setattr(Vocabularies, "count", lambda *_: gate.wait(30) and (("cl100k_base", 6000),))
-    with Router(places({"large": 100_000 // 12}), enable_pre_call_checks=True) as router:
-        future = router.ask(hello(ONES * 2), block=False)
-        future.cancel()
-        gate.set()
-        router.completion("gpt-4", message("hi"))
-        started = [recorded for recorded in router.events() if recorded.event.TYPE == "call_started"]
-        assert len(started) == 1
+class Patient:
+    """A counter that counts when the test says so."""
+
+    def start(self, request, encodings, tell):
+        self.tell = tell
+        return True
+
+
+def test_a_call_that_is_withdrawn_while_it_is_counted_is_not_placed(house, make):
+    counter, settings = Patient(), RouterSettings(enable_pre_call_checks=True)
+    group = ("gpt-4", house.switchboard, settings, random.Random(7), counter)
+    house.group = house._start(ModelGroup, house.dispatcher, *group)
+    house.join("a", {"max_input_tokens": 100})
+    house.dispatcher.run_now()
+    for name, withdrawn in (("r.1", True), ("r.2", False)):
+        assign = make.assign(name)
+        demand = replace(assign.call.demand, text_bytes=200)
+        house.tell(replace(assign, call=replace(assign.call, demand=demand)))
+        if withdrawn:
+            house.tell(Withdraw(name))
+        counter.tell((("cl100k_base", 50),))
+        house.dispatcher.run_now()
+    assert house.calls("a") == ["r.2"]
 
 
 def hello(text):

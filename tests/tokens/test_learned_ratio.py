@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from turnout import NoDeploymentsAvailable
 from turnout.actors.deployment.state import DeploymentState, Limits
 from turnout.actors.deployment.tokens import MAX_RATIO, MIN_LEARNED_BYTES, MIN_RATIO, RATIO_WEIGHT, TokenRatio
+from turnout.actors.model_group.roster import Roster
 from turnout.messages.events import CallStarted, CallSucceeded
 from turnout.messages.outcomes import Demand
 from turnout.testing import FakeClock, SimulatedProvider
@@ -51,6 +52,14 @@ def test_the_group_counts_with_the_same_ratio(town):
     assert len(answered) == 4, "two fit in each"
     picked = [e for e in town.found(CallStarted) if e.reserved == 2014]
     assert len(picked) == 4
+
+
+def test_the_mirror_counts_what_is_sent_by_the_ratio_it_was_told(make):
+    roster = Roster("gpt-4", make.First(), make.First)
+    status = make.status("a", tokens_per_byte=0.5)
+    roster.add(make.deployment("a"), status, object(), 0.0)
+    roster.started(roster["a"], Demand(1004, 0, 4000, 4), 0.0)
+    assert roster["a"].tokens_used == 2004
 
 
 def error_of(future):
