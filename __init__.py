@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
 from .messages.errors import (
     APIConnectionError,
     APIError,
@@ -54,6 +55,9 @@ __all__ = [
     "ContentPolicyViolationError",
     "ContextWindowExceededError",
     "Decision",
+    "Embedding",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "InternalServerError",
     "LeftOut",
     "MidStreamError",

@@ -40,7 +40,9 @@ _PARAMS = {
 """The parameters through which a request makes use of a capability."""
 
 _ALWAYS = frozenset(
-    {"extra_body", "extra_headers", "messages", "model", "organization", "stream", "stream_options"}
+    """
+    extra_body extra_headers file input messages model organization prompt stream stream_options voice
+    """.split()
 )
 """What every deployment takes, or what is not the model's business."""
 

@@ -314,6 +314,8 @@ class DeploymentStatus(Value, frozen=True):
         purse: what is left of its own budget; None when it has none.
         tokens_per_byte: of prompt, learned; None before it was.
         unhealthy: it failed its last health check: to be left out while another is well.
+        starts_left: starts its rpm leaves now; None when it has none.
+        starts_until: when the next starts leave its window; None when it is empty.
     """
 
     deployment_id: str
@@ -335,6 +337,8 @@ class DeploymentStatus(Value, frozen=True):
     purse: Purse | None = None
     tokens_per_byte: float | None = None
     unhealthy: bool = False
+    starts_left: int | None = None
+    starts_until: float | None = None
 
 
 # -- to the Treasury, which owns the budgets that deployments share --------------------------------

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_THE_MODEL", "Deployment"]
 
-OF_THE_MODEL = ("base_model", "input_cost_per_token", "max_input_tokens", "mode", "output_cost_per_token")
+OF_THE_MODEL = (
+    "base_model", "input_cost_per_token", "max_batch_size", "max_input_tokens", "mode",
+    "output_cost_per_token",
+)  # fmt: skip
 """Fields that say what the model is; written as `model_info`."""
+
+
+MAX_BATCH = 2048
+"""Inputs of one embedding call, where the deployment does not say: what OpenAI and Azure take."""
 
 
 def _secret(value: SecretStr | str | None) -> SecretStr | None:
@@ -97,6 +104,8 @@ class Deployment:
     max_input_tokens: int | None = None
     """Its context window; else that of its `base_model` or `model` in the price data. Asked before a call
     with `enable_pre_call_checks`, and of a stand-in (`substitutes`)."""
+    max_batch_size: int | None = None
+    """Inputs of one embedding call, 2048 if not said; a longer list is divided."""
     drop_params: bool = False
     """Leave out of what is sent the parameters that it is known not to support."""
     additional_drop_params: tuple[str, ...] = ()
@@ -114,6 +123,11 @@ class Deployment:
     """Everything else among the parameters."""
     model_info: dict[str, Any] = field(factory=dict)
     """Everything else in `model_info`."""
+
+    @property
+    def batch(self) -> int:
+        """Inputs that one call may have."""
+        return self.max_batch_size or MAX_BATCH
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -117,6 +117,7 @@ class _Fields(TypedDict, total=False):
     max_input_tokens: _Limit
     drop_params: bool
     additional_drop_params: tuple[str, ...]
+    max_batch_size: _Limit
     mock_response: Any
     mock_delay: Annotated[Seconds, Field(ge=0)]
     mock_timeout: bool

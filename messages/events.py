@@ -195,6 +195,7 @@ class CallStarted(Event, frozen=True):
     `probe` marks the single call a half-open deployment is given. `set_aside` is US dollars of the
     deployment's own budget; None without one, or when the price is unknown. `prompt_bytes` (of text) and
     `fixed_tokens` (all the rest) are the size of the prompt, from which tokens per byte are learned.
+    `starts` are more than one when the call is divided among several of the provider's.
     """
 
     TYPE: ClassVar[str] = "call_started"
@@ -206,6 +207,7 @@ class CallStarted(Event, frozen=True):
     set_aside: float | None = None
     prompt_bytes: int = 0
     fixed_tokens: int = 0
+    starts: int = 1
 
 
 class CallOpened(Event, frozen=True):

@@ -14,7 +14,7 @@ from .values import Value
 
 if TYPE_CHECKING:
     from .errors import RequestError
-    from .responses import ModelResponse
+    from .responses import Answer
 
 __all__ = [
     "MAX_LEFT_OUT",
@@ -88,6 +88,7 @@ class Demand(Value, frozen=True):
         text_bytes: UTF-8 bytes of text in the prompt; 0 where nobody measured.
         fixed_tokens: what the prompt has beside them: the frame of each message, images.
         counted: tokens of the text by vocabulary, counted exactly; None: nobody has tried.
+        inputs: those that may be divided among several calls of the provider: an embedding's batch.
     """
 
     input_tokens: int
@@ -95,6 +96,11 @@ class Demand(Value, frozen=True):
     text_bytes: int = 0
     fixed_tokens: int = 0
     counted: tuple[tuple[str, int], ...] | None = None
+    inputs: int = 1
+
+    def starts(self, batch: int) -> int:
+        """Calls of the provider it takes when one call may have `batch` inputs."""
+        return -(-self.inputs // batch)
 
     def input_by(self, encoding: str | None) -> int:
         """The prompt as a model with this vocabulary reads it, exactly where that was counted."""
@@ -145,7 +151,7 @@ class CallOutcome(Value, frozen=True):
     """
 
     status: Literal["succeeded", "failed", "cancelled"]
-    response: ModelResponse | None = None
+    response: Answer | None = None
     error: RequestError | None = None
     usage: Usage | None = None
     limits: ProviderLimits | None = None

@@ -18,6 +18,7 @@ __all__ = [
     "LOW_DETAIL_TOKENS",
     "TOKENS_PER_MESSAGE",
     "PromptSize",
+    "bytes_of",
     "chat_size",
     "estimate",
     "message_texts",
@@ -53,10 +54,10 @@ def chat_size(messages: Iterable[dict[str, Any]], tools: Any = None) -> PromptSi
         fixed += TOKENS_PER_MESSAGE
         content = message.get("content")
         if type(content) is str:
-            text_bytes += _bytes(content)
+            text_bytes += bytes_of(content)
         elif isinstance(content, list):
             parts = [part for part in content if isinstance(part, dict)]
-            text_bytes += sum(_bytes(text) for part in parts if isinstance(text := part.get("text"), str))
+            text_bytes += sum(bytes_of(text) for part in parts if isinstance(text := part.get("text"), str))
             fixed += sum(_image(part) for part in parts if part.get("type") in _IMAGES)
         calls = message.get("tool_calls")
         if calls:
@@ -91,7 +92,8 @@ def tools_text(tools: Any) -> str:
     return _json(tools).decode() if tools else ""
 
 
-def _bytes(text: str) -> int:
+def bytes_of(text: str) -> int:
+    """UTF-8 bytes of a text."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 

@@ -21,7 +21,7 @@ from .wishes import check_metadata, check_tags
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CompletionRequest", "Request"]
+__all__ = ["CompletionRequest", "Request", "WholeRequest"]
 
 MAX_PRIORITY = 255
 
@@ -131,6 +131,19 @@ class Request(BaseModel):
         return params
 
 
+def _not_streamed(value: Any) -> bool:
+    if value:
+        msg = "an answer of this kind comes in one piece; leave it out"
+        raise ValueError(msg)
+    return False
+
+
+class WholeRequest(Request):
+    """What the kinds of request have in common whose answers come in one piece."""
+
+    stream: Annotated[bool, PlainValidator(_not_streamed)] = False
+
+
 class CompletionRequest(Request):
     """A chat completion. `router.ask(CompletionRequest(model="gpt-4", messages=[...]))`.
 
@@ -158,7 +171,7 @@ class CompletionRequest(Request):
 
 
 Request.ROUTING = frozenset(Request.model_fields)
-CompletionRequest.ROUTING = Request.ROUTING
+WholeRequest.ROUTING = frozenset(WholeRequest.model_fields)
 
 
 def _describe(what: str, error: ValidationError) -> str:

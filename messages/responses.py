@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
     from .outcomes import RouteInfo
 
+    Answer = Any
+    """A whole answer of any kind: it can be `routed`."""
+
 __all__ = [
     "Choice",
     "Delta",
     "Message",
     "ModelResponse",
     "ModelResponseStream",
+    "Record",
     "ResponseUsage",
+    "Routed",
     "StreamChoice",
 ]
 
 
-class _Value(BaseModel):
+class Record(BaseModel):
     """A pydantic model that can be read like a dict too."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
@@ -51,19 +56,19 @@ class _Value(BaseModel):
         return self.model_dump_json(**kwargs)
 
 
-class Message(_Value):
+class Message(Record):
     role: str = "assistant"
     content: str | None = None
     tool_calls: list[Any] | None = None
 
 
-class Choice(_Value):
+class Choice(Record):
     index: int = 0
     message: Message
     finish_reason: str | None = None
 
 
-class ResponseUsage(_Value):
+class ResponseUsage(Record):
     """OpenAI's usage block; `prompt_tokens_details` and the like are kept as extra fields.
 
     A field that the provider left out is None: nobody knows, which is not the same as 0.
@@ -74,12 +79,18 @@ class ResponseUsage(_Value):
     total_tokens: int | None = None
 
 
-class _Routed(_Value):
+class Routed(Record):
+    """An answer that came through a router, in its provider's shape."""
+
     # slots, and hidden from pydantic: its private attributes cost a call into Python per response
     __slots__ = ("_describe", "_route")
     if TYPE_CHECKING:
         _route: RouteInfo
         _describe: Callable[[RouteInfo], dict[str, Any]]
+
+    def characters(self) -> int:
+        """Characters of text that it holds, for an estimate of what it used."""
+        return 0
 
     def routed(self, route: RouteInfo, describe: Callable[[RouteInfo], dict[str, Any]]) -> None:
         """The router's last word on an answer; `describe` gives `_hidden_params` when asked for."""
@@ -101,11 +112,11 @@ class _Routed(_Value):
         return self._describe(self._route)
 
 
-_set_route = _Routed.__dict__["_route"].__set__
-_set_describe = _Routed.__dict__["_describe"].__set__
+_set_route = Routed.__dict__["_route"].__set__
+_set_describe = Routed.__dict__["_describe"].__set__
 
 
-class ModelResponse(_Routed):
+class ModelResponse(Routed):
     """A chat completion in OpenAI's shape, with `.route`."""
 
     id: str
@@ -115,20 +126,23 @@ class ModelResponse(_Routed):
     choices: list[Choice]
     usage: ResponseUsage | None = None
 
+    def characters(self) -> int:
+        return sum(len(choice.message.content or "") for choice in self.choices)
 
-class Delta(_Value):
+
+class Delta(Record):
     role: str | None = None
     content: str | None = None
     tool_calls: list[Any] | None = None
 
 
-class StreamChoice(_Value):
+class StreamChoice(Record):
     index: int = 0
     delta: Delta = Field(default_factory=Delta)
     finish_reason: str | None = None
 
 
-class ModelResponseStream(_Value):
+class ModelResponseStream(Record):
     """One chunk of a streamed chat completion, in OpenAI's shape."""
 
     id: str | None = None

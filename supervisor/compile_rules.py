@@ -103,7 +103,9 @@ def limits_of(deployment: Deployment, settings: RouterSettings) -> Limits:
         {} if allowed is None else allowed.by_error(),
     )
     parallel = deployment.max_parallel_requests or settings.default_max_parallel_requests
-    return Limits(deployment.rpm, deployment.tpm, parallel, policy, budget=deployment.budget)
+    return Limits(
+        deployment.rpm, deployment.tpm, parallel, policy, budget=deployment.budget, batch=deployment.batch
+    )
 
 
 def shared_budgets(settings: RouterSettings) -> dict[str, BudgetRule]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..messages.embeddings import EmbeddingRequest
 from ..messages.requests import CompletionRequest
 
 if TYPE_CHECKING:
+    from ..messages.embeddings import EmbeddingResponse
     from ..messages.requests import Request
     from ..messages.responses import ModelResponse
     from .request_future import RequestFuture
@@ -44,3 +46,16 @@ class Endpoints:
             CompletionRequest(model=model, messages=messages, **params)
         )
         return answer
+
+    def embedding(self, model: str, input: Any, **params: Any) -> EmbeddingResponse:  # noqa: A002  (OpenAI's name)
+        """Embeddings: `ask(EmbeddingRequest(model=..., input=..., ...))`; also named `embeddings`."""
+        answer: EmbeddingResponse = self.ask(EmbeddingRequest(model=model, input=input, **params))
+        return answer
+
+    async def aembedding(self, model: str, input: Any, **params: Any) -> EmbeddingResponse:  # noqa: A002
+        """The same, awaited; also named `aembeddings`."""
+        answer: EmbeddingResponse = await self._send(EmbeddingRequest(model=model, input=input, **params))
+        return answer
+
+    embeddings = embedding
+    aembeddings = aembedding

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from ..actors.providers.mock_kinds import MAKERS, Asked
 from ..actors.runtime.chance import make_rng
 from ..messages.commands import ProviderFinished, ProviderOpened
 from ..messages.errors import APIConnectionError, RequestError, error_class_for_status
@@ -60,6 +61,7 @@ class SimulatedProvider:
         error: what such a call fails with.
         hang: never answer at all.
         text: the answer; a stream sends it word by word.
+        vector: the embedding of everything.
         chunk_seconds: the pause before each further chunk, or a draw.
         cut_after: break a stream off after so many chunks.
         prompt_tokens, completion_tokens: the usage told; None counts the words of `text`.
@@ -71,6 +73,7 @@ class SimulatedProvider:
     error: Fault = 500
     hang: bool = False
     text: str = "Hello from a simulated provider"
+    vector: tuple[float, ...] = (0.25, -0.5, 1.0)
     chunk_seconds: float | Callable[[random.Random], float] = 0.0
     cut_after: int | None = None
     prompt_tokens: int = 10
@@ -80,6 +83,10 @@ class SimulatedProvider:
     def words(self) -> list[str]:
         words = self.text.split(" ")
         return [word if position == 0 else " " + word for position, word in enumerate(words)]
+
+    def said_to(self, kind: str) -> Any:
+        """What it answers to a kind of request, in the way of a `mock_response`."""
+        return self.vector if kind == "embedding" else self.text
 
     @property
     def usage(self) -> Usage:
@@ -177,6 +184,9 @@ class _SimulatedCall:
         self.deliver(ProviderFinished(self.call.call.call_id, outcome))
 
     def _answer(self) -> None:
+        if self.call.call.request.KIND != "completion":
+            self._answer_of_kind()
+            return
         usage = self.provider.usage
         response = ModelResponse.model_validate(
             {
@@ -198,6 +208,16 @@ class _SimulatedCall:
             }
         )
         self._finish(CallOutcome("succeeded", response=response, usage=usage))
+
+    def _answer_of_kind(self) -> None:
+        call, provider = self.call.call, self.provider
+        kind = call.request.KIND
+        name, model, now = call.call_id, self.call.deployment.model, int(self.clock.now())
+        made = MAKERS[kind](
+            Asked(call.request, provider.prompt_tokens, name, model, now), provider.said_to(kind)
+        )
+        assert made is not None, f"nothing to say to a {kind}"
+        self._finish(CallOutcome("succeeded", response=made.answer, usage=made.usage))
 
     def _next_chunk(self) -> None:
         if self.cancelled:

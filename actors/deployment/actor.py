@@ -219,7 +219,8 @@ class DeploymentActor(CheckedActor):
             return
         self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
         watched = None if self._observer is None else self._observer.begin(call, self.deployment, now)
-        handle = self._caller.start(ProviderCall(call, self.deployment), self._deliver)
+        limited = self.state.limits.max_parallel is not None or call.request.max_parallel_requests is not None
+        handle = self._caller.start(ProviderCall(call, self.deployment, limited), self._deliver)
         running = _Running(call, self.state.open[call.call_id], handle, watched=watched, paid=message.paid)
         self._running[call.call_id] = running
         if call.stream or self.deployment.timeout is not None:
@@ -474,8 +475,7 @@ class DeploymentActor(CheckedActor):
         channel, response = running.call.channel, outcome.response
         output = channel.count if channel is not None else 0
         if response is not None:
-            text = sum(len(choice.message.content or "") for choice in response.choices)
-            output = -(-text // BYTES_PER_TOKEN)
+            output = -(-response.characters() // BYTES_PER_TOKEN)
         return Usage(running.call.demand.input_at(self.state.ratio.value), output, estimated=True)
 
     def _correct(self, outcome: CallOutcome, now: float) -> None:

@@ -60,8 +60,8 @@ class RollingWindow:
             self.starts -= old.starts
             self.tokens -= old.tokens
 
-    def add(self, now: float, tokens: int) -> Bucket:
-        """Count one start with `tokens` reserved; the bucket is the receipt for `settle`."""
+    def add(self, now: float, tokens: int, starts: int = 1) -> Bucket:
+        """Count a call of `starts` with `tokens` reserved; the bucket is the receipt for `settle`."""
         buckets = self._buckets
         bucket = buckets[-1] if buckets else None
         apart = GRAIN_SECONDS if len(buckets) >= EXACT_BUCKETS else 0.0
@@ -70,9 +70,9 @@ class RollingWindow:
             buckets.append(bucket)
         elif now > bucket.at:
             bucket.at = now
-        bucket.starts += 1
+        bucket.starts += starts
         bucket.tokens += tokens
-        self.starts += 1
+        self.starts += starts
         self.tokens += tokens
         return bucket
 
@@ -83,9 +83,11 @@ class RollingWindow:
             bucket.tokens += difference
             self.tokens += difference
 
-    def start_free_at(self, limit: int) -> float | None:
-        """When one more start fits under `limit`; None when nothing in the window has to leave."""
-        over = self.starts - limit + 1
+    def start_free_at(self, limit: int, starts: int = 1) -> float | None:
+        """When `starts` more fit under `limit`; None when they fit now or never will."""
+        if starts > limit:
+            return None
+        over = self.starts - limit + starts
         for bucket in self._buckets:
             if over <= 0:
                 break

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from ...messages.commands import UNLIMITED, DeploymentStatus
+from ...messages.deployment import MAX_BATCH
 from ...messages.events import (
     BudgetExhausted,
     CallAbandoned,
@@ -49,7 +50,8 @@ __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
 class Limits:
     """The rules a deployment admits by; None is no limit. Not state: they are configured.
 
-    `barred`: why it takes no call whatever, such as one that was removed.
+    `barred`: why it takes no call whatever, such as one that was removed. `batch`: how many inputs one
+    call of the provider may have.
     """
 
     rpm: int | None = None
@@ -58,6 +60,7 @@ class Limits:
     cooldown: CooldownPolicy = field(factory=CooldownPolicy)
     barred: LeftOut | None = None
     budget: BudgetRule | None = None
+    batch: int = MAX_BATCH
 
 
 @define(eq=False)
@@ -185,9 +188,10 @@ class DeploymentState:
                 return self._cooling(now)
             probe = True
         demand = call.demand
+        starts = 1 if demand.inputs == 1 else demand.starts(limits.batch)
         reserved = demand.reservation(self.latency.expected_output, limits.tpm, self.ratio.value)
         if limits.rpm is not None or limits.tpm is not None:
-            refusal = self._over_limits(reserved, now)
+            refusal = self._over_limits(reserved, starts, now)
             if refusal is not None:
                 return refusal
         parallel = call.request.max_parallel_requests or limits.max_parallel
@@ -209,6 +213,7 @@ class DeploymentState:
             set_aside,
             demand.text_bytes,
             demand.fixed_tokens,
+            starts,
         )
 
     def exhausted(self, need: float, now: float) -> BudgetExhausted | None:
@@ -223,13 +228,16 @@ class DeploymentState:
         until = self.breaker.until
         return LeftOut(self.id, "cooling_down", until if now < until else None)
 
-    def _over_limits(self, reserved: int, now: float) -> LeftOut | None:
+    def _over_limits(self, reserved: int, starts: int, now: float) -> LeftOut | None:
         limits, window = self.limits, self.window
         window.expire(now)
         extra = self._extra(now)
-        if limits.rpm is not None and window.starts + extra.requests >= limits.rpm:
-            until = self._later(window.start_free_at(limits.rpm - extra.requests), extra, extra.requests)
-            return LeftOut(self.id, "rpm", until, 1, limits.rpm - window.starts - extra.requests)
+        if limits.rpm is not None and window.starts + extra.requests + starts > limits.rpm:
+            if starts > limits.rpm:
+                return LeftOut(self.id, "rpm", None, starts, limits.rpm)
+            free = window.start_free_at(limits.rpm - extra.requests, starts)
+            until = self._later(free, extra, extra.requests)
+            return LeftOut(self.id, "rpm", until, starts, limits.rpm - window.starts - extra.requests)
         if limits.tpm is not None and window.tokens + extra.tokens + reserved > limits.tpm:
             until = self._later(
                 window.tokens_free_at(limits.tpm - extra.tokens, reserved), extra, extra.tokens
@@ -243,7 +251,7 @@ class DeploymentState:
         A deployment that is as busy as it may be shows how it is without being asked.
         """
         reserved = demand.reservation(self.latency.expected_output, self.limits.tpm, self.ratio.value)
-        return self._over_limits(reserved, now) or CheckStarted(check_id, reserved)
+        return self._over_limits(reserved, 1, now) or CheckStarted(check_id, reserved)
 
     def well_since(self, moment: float) -> bool:
         """Whether calls have gone well since, and the latest of them did."""
@@ -287,7 +295,7 @@ class DeploymentState:
 
     def _started(self, event: CallStarted, at: float) -> None:
         self.window.expire(at)
-        bucket = self.window.add(at, event.reserved)
+        bucket = self.window.add(at, event.reserved, event.starts)
         call = OpenCall(event.request_id, at, event.reserved, bucket, event.stream, event.probe)
         call.prompt_bytes, call.fixed_tokens = event.prompt_bytes, event.fixed_tokens
         if self.ledger is not None and event.set_aside is not None:
@@ -406,7 +414,7 @@ class DeploymentState:
         limits, latency, rolling = self.limits, self.latency, self.window
         rolling.expire(now)
         capacity, blocked = self._capacity(now)
-        extra = self._extra(now) if limits.tpm is not None else _NO_CORRECTION
+        extra = self._extra(now)
         return DeploymentStatus(
             self.id,
             seen,
@@ -427,6 +435,8 @@ class DeploymentState:
             None if self.ledger is None else self.ledger.purse(now),
             self.ratio.value,
             self.sickness is not None or (blocked is not None and blocked.reason == "unhealthy"),
+            None if limits.rpm is None else limits.rpm - rolling.starts - extra.requests,
+            None if limits.rpm is None else self._later(rolling.next_release(), extra, extra.requests),
         )
 
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:

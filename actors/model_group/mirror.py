@@ -29,6 +29,7 @@ class Mirror:
         sent: calls sent to it, ever; `status.seen` says how many of them it has handled.
         under_way: the tokens of those it has not handled yet, oldest first.
         tokens_until: until when `status.tokens_left` can be believed.
+        starts_until: the same of `status.starts_left`.
         probing: it came out of a cooldown by the clock, and gets a single call to prove itself.
         views: the parts of the group it belongs to.
         yardstick: the vocabulary by which prompts are counted for it; None: they are estimated.
@@ -40,6 +41,7 @@ class Mirror:
     under_way: deque[int] = field(factory=deque)
     tokens_under_way: int = 0
     tokens_until: float | None = None
+    starts_until: float | None = None
     probing: bool = False
     views: tuple[View, ...] = ()
     spot: int | None = None
@@ -70,6 +72,8 @@ def believe(candidate: Candidate, status: DeploymentStatus, now: float) -> LeftO
     candidate.tokens_used = status.tokens_used + mirror.tokens_under_way
     until = status.tokens_until
     mirror.tokens_until = None if until is None else max(until, now + MIN_WAIT_SECONDS)
+    until = status.starts_until
+    mirror.starts_until = None if until is None else max(until, now + MIN_WAIT_SECONDS)
     mirror.probing = False
     blocked = status.blocked
     if blocked is None:

@@ -314,6 +314,7 @@ class Roster:
             or self._with_tpm
             or self._guests
             or (self._purses is not None and self._purses.matter)
+            or assign.call.demand.inputs > 1
             or assign.call.request.max_parallel_requests is not None
         )
 

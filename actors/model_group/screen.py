@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_FOR_GOOD = frozenset({"failed_in_this_request", "tpm", "budget", "context_window", "capability"})
+_FOR_GOOD = frozenset({"failed_in_this_request", "rpm", "tpm", "budget", "context_window", "capability"})
 """Reasons that, without a release, no waiting will change for this request."""
 
 
@@ -118,12 +118,28 @@ class Screen:
             lacking = misfit(candidate.deployment, self._request, self._demand)
             if lacking is not None:
                 return lacking
+        if self._demand.inputs > 1 and candidate.deployment.rpm is not None:
+            too_many = self._too_many(candidate, candidate.deployment.rpm)
+            if too_many is not None:
+                return too_many
         if self._sizes_matter and candidate.deployment.tpm is not None:
             too_large = self._too_large(candidate, candidate.deployment.tpm)
             if too_large is not None:
                 return too_large
         purses = self._purses
         return None if purses is None else purses.too_poor(candidate, self._call, self._now)
+
+    def _too_many(self, candidate: Candidate, rpm: int) -> LeftOut | None:
+        """A batch that is divided takes several starts; the same holds for its word on those."""
+        need = self._demand.starts(candidate.deployment.batch)
+        if need > rpm:
+            return LeftOut(candidate.id, "rpm", None, need, rpm)
+        status, mirror = candidate.status, candidate.mirror
+        until = mirror.starts_until
+        if status.starts_left is None or until is None or self._now >= until:
+            return None
+        left = status.starts_left - (mirror.sent - status.seen)
+        return LeftOut(candidate.id, "rpm", until, need, left) if need > left else None
 
     def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
         """Its own word on its tokens holds until the next of them leave its window; then we ask."""

@@ -1,23 +1,30 @@
-"""The codec for a deployment."""
+"""The codec for a deployment and a kind of request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ...messages.errors import ConfigurationError
-from .azure import AzureCodec
+from .address import AzureAddress, OpenAIAddress
+from .chat import ChatCodec
+from .embeddings import EmbeddingCodec
 from .endpoints import AZURE, OPENAI_FORMAT
-from .openai import OpenAICodec
 
 if TYPE_CHECKING:
     from ...messages.deployment import Deployment
+    from .openai import OpenAICodec
     from .wire import Codec
 
 __all__ = ["codec_for"]
 
+_KINDS: dict[str, type[OpenAICodec]] = {
+    "completion": ChatCodec,
+    "embedding": EmbeddingCodec,
+}
 
-def codec_for(deployment: Deployment) -> Codec:
-    """The codec of a deployment's provider, built for it.
+
+def codec_for(deployment: Deployment, kind: str = "completion") -> Codec:
+    """The codec for requests of a kind (see `Request.KIND`), built for one deployment.
 
     Raises:
         ConfigurationError: its provider's wire format is not built yet, or the deployment lacks
@@ -25,9 +32,9 @@ def codec_for(deployment: Deployment) -> Codec:
     """
     provider = deployment.provider
     if provider in AZURE:
-        return AzureCodec(deployment)
+        return _KINDS[kind](deployment, AzureAddress(deployment))
     if provider in OPENAI_FORMAT:
-        return OpenAICodec(deployment)
+        return _KINDS[kind](deployment, OpenAIAddress(deployment))
     speaks = ", ".join(sorted([*OPENAI_FORMAT, *AZURE]))
     msg = (
         f"deployment {deployment.id}: provider {provider!r} has a wire format that is not built yet; "

@@ -13,6 +13,7 @@ import httpx
 from ...messages import errors
 from ...messages.errors import APIConnectionError, APIError, RequestError, Timeout, mask_secrets
 from ...messages.redaction import is_secret_name
+from ...messages.texts import texts_in
 from .complaints import Complaint, class_for, class_for_text, complaint_of, read_complaint
 from .reply_headers import MAX_RETRY_AFTER, retry_after
 from .transport import sent
@@ -183,8 +184,8 @@ def unexpected(deployment: Deployment, error: BaseException) -> APIError:
 
 
 def prompt_texts(request: Request) -> list[str]:
-    """Every text of a request's messages."""
-    texts: list[str] = []
+    """Every text of a request: its prompt, its input, its messages."""
+    texts = texts_in(getattr(request, "prompt", None)) + texts_in(getattr(request, "input", None))
     for message in getattr(request, "messages", None) or ():
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, str):

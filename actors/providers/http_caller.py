@@ -17,8 +17,9 @@ from ...messages.outcomes import CallOutcome
 from ..runtime.dispatcher import ManualDispatcher
 from .codecs import codec_for
 from .failures import broken_connection, prompt_texts, refusal, unexpected, unusable
+from .parted import PartedCall
 from .reply_headers import MAX_RETRY_AFTER, provider_limits
-from .sse import EventTooLargeError, SseReader
+from .sse import EventTooLargeError
 from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
@@ -27,17 +28,12 @@ if TYPE_CHECKING:
     from ...messages.commands import Call
     from ...messages.deployment import Deployment
     from ...messages.outcomes import ProviderLimits, Usage
-    from ...messages.responses import ModelResponseStream
     from ..runtime.dispatcher import Dispatcher, Task
-    from .ports import ProviderCall
-    from .sse import SseEvent
+    from .ports import CallHandle, ProviderCall
     from .transport import Answer
     from .wire import Codec, StreamDecoder
 
-__all__ = ["MAX_BODY_BYTES", "HttpCaller"]
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Of a whole answer; one with more is an error, and its connection is closed."""
+__all__ = ["HttpCaller"]
 
 MAX_ERROR_BYTES = 64 * 1024
 """Of an error's body that are read; its beginning says all that we pass on."""
@@ -46,7 +42,7 @@ MAX_UNOPENED = 256
 """Chunks without content that a stream may begin with."""
 
 MAX_CODECS = 100_000
-"""Codecs kept, one per deployment; beyond that the oldest is built again when it is needed."""
+"""Codecs kept, one per deployment and kind of request; beyond that the oldest is built again when needed."""
 
 DRAIN_SECONDS = 1.0
 """How long the end of a finished stream is waited for, so that its connection can be used again."""
@@ -73,7 +69,7 @@ class HttpCaller:
         self.max_retry_after = max_retry_after
         # a stepped coroutine cannot wait for a reader; but then the whole stream is in memory anyway
         self.can_wait = not isinstance(dispatcher, ManualDispatcher)
-        self._codecs: dict[str, tuple[Deployment, Codec]] = {}
+        self._codecs: dict[tuple[str, str], tuple[Deployment, Codec]] = {}
         self.send: Callable[[Codec, Call], Awaitable[Answer | HttpxAnswer]] = self._through_httpx
         if isinstance(transport, AiohttpTransport):
             self._own = transport
@@ -84,8 +80,16 @@ class HttpCaller:
 
     def start(
         self, call: ProviderCall, deliver: Callable[[ProviderOpened | ProviderFinished], None]
-    ) -> HttpCall:
+    ) -> CallHandle:
         """Begin a call."""
+        inputs = call.call.demand.inputs
+        if inputs > 1 and inputs > call.deployment.batch:
+            return PartedCall(self._start, call, deliver)
+        return self._start(call, deliver)
+
+    def _start(
+        self, call: ProviderCall, deliver: Callable[[ProviderOpened | ProviderFinished], None]
+    ) -> HttpCall:
         http_call = HttpCall(self, call, deliver)
         http_call.task = self.dispatcher.spawn(http_call.run())
         return http_call
@@ -100,15 +104,15 @@ class HttpCaller:
     async def _through_httpx(self, codec: Codec, call: Call) -> Answer | HttpxAnswer:
         return HttpxAnswer(await self.transport.handle_async_request(codec.encode(call)))
 
-    def codec(self, deployment: Deployment) -> Codec:
-        """The deployment's codec, built on its first call and again when the deployment changed."""
-        known = self._codecs.get(deployment.id)
+    def codec(self, deployment: Deployment, kind: str) -> Codec:
+        """The deployment's codec, built on its first call of a kind and again when the deployment changed."""
+        known = self._codecs.get((deployment.id, kind))
         if known is not None and known[0] is deployment:
             return known[1]
-        codec = codec_for(deployment)
+        codec = codec_for(deployment, kind)
         if len(self._codecs) >= MAX_CODECS:
             del self._codecs[next(iter(self._codecs))]
-        self._codecs[deployment.id] = (deployment, codec)
+        self._codecs[deployment.id, kind] = (deployment, codec)
         return codec
 
 
@@ -186,7 +190,7 @@ class HttpCall:
 
     def _codec(self) -> Codec:
         try:
-            return self._caller.codec(self._deployment)
+            return self._caller.codec(self._deployment, self._call.request.KIND)
         except ConfigurationError as error:
             # like a model that is not there: another deployment may well do
             deployment = self._deployment
@@ -208,7 +212,8 @@ class HttpCall:
             raise await self._refusal(answer)
         if self._call.stream:
             return await self._streamed(codec, answer)
-        decoded = codec.decode(await self._whole(), self._call)
+        kind = answer.headers.get("content-type", "")
+        decoded = codec.decode(await self._whole(codec), self._call, kind)
         return CallOutcome("succeeded", decoded.response, usage=decoded.usage, limits=self._limits)
 
     # -- whole answers
@@ -224,10 +229,11 @@ class HttpCall:
             max_retry_after=self._caller.max_retry_after,
         )
 
-    async def _whole(self) -> bytes:
-        body = await _beginning(self._body, MAX_BODY_BYTES + 1)
-        if len(body) > MAX_BODY_BYTES:
-            raise unusable(self._deployment, f"with more than {MAX_BODY_BYTES} bytes")
+    async def _whole(self, codec: Codec) -> bytes:
+        most = codec.max_body
+        body = await _beginning(self._body, most + 1)
+        if len(body) > most:
+            raise unusable(self._deployment, f"with more than {most} bytes")
         return body
 
     # -- streams
@@ -236,7 +242,7 @@ class HttpCall:
         kind = answer.headers.get("content-type", "")
         if kind.startswith(("application/json", "text/html")):
             # an error object says more than "no stream" does
-            codec.decode(await self._whole(), self._call)
+            codec.decode(await self._whole(codec), self._call, kind)
             raise unusable(self._deployment, "a stream request with a whole answer")
         decoder = self._decoder = codec.stream(self._call)
         await self._pump(decoder)
@@ -249,10 +255,10 @@ class HttpCall:
         Until the first content nothing is put: a failed attempt must leave no chunk in front of the
         one that follows it.
         """
-        feed = SseReader().feed
+        feed = decoder.feed
         channel = self._call.channel
         can_wait = self._caller.can_wait
-        held: list[ModelResponseStream] | None = []
+        held: list[Any] | None = []
         read = self._body.read
         while data := await read():
             for event in self._events(feed, data):
@@ -266,7 +272,7 @@ class HttpCall:
                         await channel.space()
                 else:
                     held.append(chunk)
-                    if _has_content(chunk):
+                    if decoder.has_content(chunk):
                         self._open(held)
                         held = None
                         if self._silent:
@@ -274,13 +280,13 @@ class HttpCall:
                     elif len(held) > MAX_UNOPENED:
                         raise unusable(self._deployment, f"{MAX_UNOPENED} chunks without content")
 
-    def _events(self, feed: Callable[[bytes], list[SseEvent]], data: bytes) -> list[SseEvent]:
+    def _events(self, feed: Callable[[bytes], list[Any]], data: bytes) -> list[Any]:
         try:
             return feed(data)
         except EventTooLargeError as error:
             raise unusable(self._deployment, f"a stream with {error}") from None
 
-    def _open(self, held: list[ModelResponseStream]) -> None:
+    def _open(self, held: list[Any]) -> None:
         if self._silent:
             return
         for chunk in held:
@@ -299,18 +305,6 @@ class HttpCall:
             return  # the answer is complete; only the connection is lost
         finally:
             timer.cancel()
-
-
-def _has_content(chunk: ModelResponseStream) -> bool:
-    """Whether there is more in it than a role: text, tool calls, a refusal, reasoning, the end."""
-    for choice in chunk.choices:
-        delta = choice.delta
-        if delta.content or delta.tool_calls or choice.finish_reason is not None:
-            return True
-        extra = delta.__pydantic_extra__
-        if extra and any(extra.values()):
-            return True
-    return False
 
 
 async def _beginning(answer: Answer | HttpxAnswer, limit: int) -> bytes:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from ...messages.commands import ProviderFinished, ProviderOpened
 from ...messages.errors import BadRequestError, RequestError, Timeout
 from ...messages.outcomes import CallOutcome, Usage
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .failures import class_named, error_named, foreign_error, unexpected
+from .mock_kinds import MAKERS, Asked
 from .usage import usage_of
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from ...messages.deployment import Deployment
     from ...messages.requests import Request
+    from ...messages.responses import Answer
     from ..runtime.clock import Clock, Timer
     from .ports import ProviderCall
 
@@ -144,7 +148,7 @@ class MockCall:
             self._fail(unexpected(self._deployment, error))
             return
         usage = self._usage
-        if usage is None and response.usage is not None:
+        if usage is None and getattr(response, "usage", None) is not None:
             usage = usage_of(response.usage)
         if not self._call.stream:
             self._finish(CallOutcome("succeeded", response, usage=usage))
@@ -153,7 +157,7 @@ class MockCall:
         self._chunks = _chunks_of(response, show_usage=self._usage_asked())
         self._go_on()
 
-    def _response(self) -> ModelResponse:
+    def _response(self) -> Answer:
         """The whole answer.
 
         Raises:
@@ -169,12 +173,18 @@ class MockCall:
         if tool_calls is None:
             tool_calls = deployment.mock_tool_calls
         if type(mock) is str and not mock.startswith(_ERROR_HOMES):
-            return self._made(mock, tool_calls)
+            return self._said(mock, tool_calls)
         if mock is None:
-            return self._made(None, tool_calls)
+            return self._said(None, tool_calls)
         return self._from(mock, tool_calls)
 
-    def _from(self, mock: Any, tool_calls: list[Any] | None) -> ModelResponse:
+    def _said(self, text: str | None, tool_calls: list[Any] | None) -> Answer:
+        """The answer for a plain text, or for tool calls alone."""
+        if self._call.request.KIND == "completion":
+            return self._made(text, tool_calls)
+        return self._of_kind(text)
+
+    def _from(self, mock: Any, tool_calls: list[Any] | None) -> Answer:
         """The answer for what is no plain text."""
         deployment = self._deployment
         if isinstance(mock, BaseException):
@@ -184,14 +194,36 @@ class MockCall:
         if isinstance(mock, str):
             kind = error_named(mock.rpartition(".")[2])
             if kind is None:
-                return self._made(mock, tool_calls)
+                return self._said(mock, tool_calls)
             raise foreign_error(kind(f"mock {kind.__name__}"), deployment)
+        if self._call.request.KIND != "completion":
+            return self._of_kind(mock)
         if isinstance(mock, ModelResponse):
             return mock.model_copy(deep=True)
         if isinstance(mock, dict):
             return self._parsed(mock)
+        raise self._answers_not(mock)
+
+    def _of_kind(self, mock: Any) -> Answer:
+        """The answer to what is no chat completion."""
+        call = self._call
+        request = call.request
+        now = int(self._clock.now())
+        asked = Asked(request, call.demand.input_tokens, call.call_id, self._model(), now)
+        try:
+            made = MAKERS[request.KIND](asked, mock)
+        except ValueError as error:
+            why = "" if isinstance(error, ValidationError) else f": {error}"
+            msg = f"mock_response has not the shape of an answer to {request.KIND}{why}"
+            raise foreign_error(BadRequestError(msg), self._deployment) from None
+        if made is None:
+            raise self._answers_not(mock)
+        self._usage = made.usage
+        return made.answer
+
+    def _answers_not(self, mock: Any) -> RequestError:
         msg = f"mock_response is a {type(mock).__name__}, which answers no {self._call.request.KIND}"
-        raise foreign_error(BadRequestError(msg), deployment)
+        return foreign_error(BadRequestError(msg), self._deployment)
 
     def _parsed(self, mock: dict[str, Any]) -> ModelResponse:
         call = self._call

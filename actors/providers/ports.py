@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class ProviderCall(Message, frozen=True):
-    """What to ask of whom."""
+    """What to ask of whom. `one_by_one`: its calls are limited, so one with parts has one open at a time."""
 
     call: Call
     deployment: Deployment
+    one_by_one: bool = False
 
 
 class CallHandle(Protocol):

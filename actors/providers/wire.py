@@ -6,21 +6,23 @@ parameters are ready before the first call. It does no I/O and keeps nothing bet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import httpx
 
     from ...messages.commands import Call
     from ...messages.outcomes import Usage
-    from ...messages.responses import ModelResponse, ModelResponseStream
-    from .sse import SseEvent
+    from ...messages.responses import Answer
 
-__all__ = ["Codec", "Decoded", "Post", "StreamDecoder", "head_of"]
+__all__ = ["MAX_BODY_BYTES", "Codec", "Decoded", "Post", "StreamDecoder", "head_of"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Of a whole answer, where its kind does not say otherwise; one with more is an error."""
 
 
 class Post(NamedTuple):
@@ -49,27 +51,32 @@ def head_of(method: str, url: httpx.URL, headers: Iterable[tuple[bytes, bytes]])
 class Decoded:
     """A whole answer. `usage` is None when the provider did not say."""
 
-    response: ModelResponse
+    response: Answer
     usage: Usage | None
 
 
 class StreamDecoder(Protocol):
-    """Reads the events of one streamed answer.
+    """Reads one streamed answer.
 
     Attributes:
+        feed: takes bytes as they come, gives the events that they complete.
         usage: what the provider has said so far.
         done: the stream said that it is over; nothing after it counts.
     """
 
+    feed: Callable[[bytes], list[Any]]
     usage: Usage | None
     done: bool
 
-    def decode(self, event: SseEvent) -> ModelResponseStream | None:
+    def decode(self, event: Any) -> Any:
         """The chunk to hand on; None for an event that is not the caller's business.
 
         Raises:
             RequestError: the event is an error, or no chunk.
         """
+
+    def has_content(self, chunk: Any) -> bool:
+        """Whether the stream has begun with this chunk: an error after it can be hidden no more."""
 
     def finish(self) -> None:
         """The bytes have ended, or `done` is set.
@@ -80,7 +87,13 @@ class StreamDecoder(Protocol):
 
 
 class Codec(Protocol):
-    """One deployment's wire format."""
+    """The wire format of one kind of request of one deployment.
+
+    Attributes:
+        max_body: bytes that an answer may have.
+    """
+
+    max_body: int
 
     def encode(self, call: Call) -> httpx.Request:
         """The request, complete with `Host` and `Content-Length`, for any httpx transport.
@@ -92,8 +105,8 @@ class Codec(Protocol):
     def post(self, call: Call) -> Post:
         """The same request as bytes, for our own transport; raises the same."""
 
-    def decode(self, body: bytes, call: Call) -> Decoded:
-        """The answer in a body that came with status 200.
+    def decode(self, body: bytes, call: Call, kind: str = "") -> Decoded:
+        """The answer in a body that came with status 200 and a Content-Type of `kind`.
 
         Raises:
             RequestError: it is not one.

@@ -8,13 +8,14 @@ import json
 import math
 import signal
 from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from ...actors.runtime.chance import make_rng
 from ...actors.runtime.clock import LoopClock
-from . import wire
+from . import kinds, wire
 from .behaviour import Behaviour, Rate
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["create_app", "serve"]
 
 MAX_BODY_BYTES = 64 * 2**20
+FILE_CHUNK_BYTES = 64 * 1024
 GRACE_SECONDS = 0.5
 """So long open answers may go on when the server is told to stop."""
 DEFAULT = "*"
@@ -83,12 +85,11 @@ class Server:
         self._ids = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
-        azure = "/openai/deployments/{deployment}/chat/completions"
+        posted = [("/chat/completions", self.chat)]
+        posted += [(path, partial(self.other, kind)) for kind, path in kinds.PATHS.items()]
+        bases = ("/v1", "", "/openai/v1", "/openai", "/openai/deployments/{deployment}")
         return [
-            web.post("/v1/chat/completions", self.chat),
-            web.post("/chat/completions", self.chat),
-            web.post("/openai/v1/chat/completions", self.chat),
-            web.post(azure, self.chat),
+            *(web.post(base + path, handler) for path, handler in posted for base in bases),
             web.get("/v1/models", self.list_models),
             web.get("/stats", self.stats),
         ]
@@ -109,15 +110,27 @@ class Server:
             said = wire.answer(body, name, model.behaviour.words)
         except wire.BadRequest as error:
             return web.json_response(wire.error(400, str(error)), status=400)
+        return await self._answer(request, model, _chat_reply(said, body))
+
+    async def other(self, kind: str, request: web.Request) -> web.StreamResponse:
+        """Any kind of request but chat."""
         try:
-            return await self._answer(request, model, said, body)
+            body = await (_form(request) if request.content_type.startswith("multipart/") else _body(request))
+            name = _model_name(request, body)
+            model = self._models.get(name, self._other)
+            reply = kinds.KINDS[kind](body, name, model.behaviour.words)
+        except wire.BadRequest as error:
+            return web.json_response(wire.error(400, str(error)), status=400)
+        return await self._answer(request, model, reply)
+
+    async def _answer(self, request: web.Request, model: Model, reply: kinds.Reply) -> web.StreamResponse:
+        try:
+            return await self._answered(request, model, reply)
         except (asyncio.CancelledError, ConnectionError):
             model.seen["left"] += 1
             raise
 
-    async def _answer(
-        self, request: web.Request, model: Model, said: wire.Answer, body: Mapping[str, Any]
-    ) -> web.StreamResponse:
+    async def _answered(self, request: web.Request, model: Model, reply: kinds.Reply) -> web.StreamResponse:
         model.seen["requests"] += 1
         refusal = self._refusal(model)
         if refusal is not None:
@@ -131,12 +144,15 @@ class Server:
             model.seen["failed"] += 1
             status = behaviour.error_status
             return web.json_response(wire.error(status, f"told to answer {status}"), status=status)
-        request_id = f"chatcmpl-{next(self._ids)}"
-        if body.get("stream"):
-            return await self._stream(request, model, said, (request_id, _wants_usage(body)))
+        now = self._clock.now()
+        name = str(next(self._ids))
+        if reply.parts is not None:
+            return await self._stream(request, model, reply.parts(name, int(now)), reply.kind)
         model.seen["answered"] += 1
-        document = wire.completion(said, request_id, int(self._clock.now()))
-        return web.json_response(document, headers=model.limit_headers(self._clock.now()))
+        content = reply.content(name, int(now))
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        headers = {**model.limit_headers(now), "Content-Type": reply.kind}
+        return web.Response(body=body, headers=headers)
 
     def _refusal(self, model: Model) -> web.Response | None:
         """429 when the model's rate limit is reached."""
@@ -155,16 +171,13 @@ class Server:
         return web.json_response(wire.error(429, text, "rate_limit_exceeded"), status=429, headers=headers)
 
     async def _stream(
-        self, request: web.Request, model: Model, said: wire.Answer, how: tuple[str, bool]
+        self, request: web.Request, model: Model, parts: list[bytes], kind: str
     ) -> web.StreamResponse:
-        request_id, usage = how
         behaviour, rng = model.behaviour, self._rng
-        documents = wire.chunks(said, request_id, int(self._clock.now()), usage=usage)
-        parts = [*_framed(documents), b"data: [DONE]\n\n"]
         cut, stall = _happens(behaviour.cut_streams, rng), _happens(behaviour.stall_streams, rng)
         end = rng.randrange(2, len(parts) - 1) if cut or stall else len(parts)  # not before the first word
         response = web.StreamResponse(headers=model.limit_headers(self._clock.now()))
-        response.content_type = "text/event-stream"
+        response.content_type = "text/event-stream" if kind == "application/json" else kind
         response.headers["Cache-Control"] = "no-cache"
         await response.prepare(request)
         await _write(response, parts[:end], behaviour.chunk_delay)
@@ -182,6 +195,33 @@ async def _write(response: web.StreamResponse, parts: list[bytes], delay: float)
         if position and delay:
             await asyncio.sleep(delay)
         await response.write(part)
+
+
+def _chat_reply(said: wire.Answer, body: Mapping[str, Any]) -> kinds.Reply:
+    def parts(name: str, created: int) -> list[bytes]:
+        documents = wire.chunks(said, f"chatcmpl-{name}", created, usage=_wants_usage(body))
+        return [*_framed(documents), b"data: [DONE]\n\n"]
+
+    def whole(name: str, created: int) -> dict[str, Any]:
+        return wire.completion(said, f"chatcmpl-{name}", created)
+
+    return kinds.Reply(whole, parts=parts if body.get("stream") else None)
+
+
+async def _form(request: web.Request) -> dict[str, Any]:
+    """The fields of a form; of a file the name and the size, since nobody wants to hear it."""
+    body: dict[str, Any] = {}
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            continue
+        if part.filename is None:
+            body[part.name or ""] = await part.text()
+            continue
+        size = 0
+        while chunk := await part.read_chunk(FILE_CHUNK_BYTES):
+            size += len(chunk)
+        body |= {"file_name": part.filename, "file_bytes": size}
+    return body
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -9,7 +9,17 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Answer", "BadRequest", "answer", "chunks", "completion", "error", "models"]
+__all__ = [
+    "Answer",
+    "BadRequest",
+    "answer",
+    "chunks",
+    "completion",
+    "error",
+    "models",
+    "number",
+    "words_about",
+]
 
 FILLER = ("and", "so", "the", "points", "are", "set", "for", "another", "track", "as", "told,")
 QUOTE_CHARS = 200
@@ -57,19 +67,24 @@ def answer(body: Mapping[str, Any], model: str, length: int) -> Answer:
     if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
         msg = "'messages' must be a non-empty list of objects"
         raise BadRequest(msg)
-    choices = _number(body, "n", 1, MAX_CHOICES)
+    choices = number(body, "n", 1, MAX_CHOICES)
     prompt_tokens = sum(4 + len(_text(message)) // CHARS_PER_TOKEN for message in messages)
     tool = _tool(body, messages)
     if tool is not None:
         call = {"id": "call_1", "type": "function", "function": {"name": tool, "arguments": "{}"}}
         return Answer(model, (), (call,), "tool_calls", prompt_tokens, choices)
-    words = _words(model, _text(messages[-1]), length)
-    most = _number(body, "max_completion_tokens", _number(body, "max_tokens", length))
+    words = words_about(model, _text(messages[-1]), length)
+    most = number(body, "max_completion_tokens", number(body, "max_tokens", length))
     reason = "stop" if len(words) <= most else "length"
     return Answer(model, words[:most], (), reason, prompt_tokens, choices)
 
 
-def _number(body: Mapping[str, Any], name: str, default: int, most: int | None = None) -> int:
+def number(body: Mapping[str, Any], name: str, default: int, most: int | None = None) -> int:
+    """A positive number of the request's.
+
+    Raises:
+        BadRequest: it is none.
+    """
     value = body.get(name)
     if value is None:
         return default
@@ -87,7 +102,8 @@ def _text(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _words(model: str, question: str, length: int) -> tuple[str, ...]:
+def words_about(model: str, question: str, length: int) -> tuple[str, ...]:
+    """What a model says to a question, in so many words."""
     said = f'This is {model}. You said: "{question[:QUOTE_CHARS]}",'.split()
     while len(said) < length:
         said.extend(FILLER)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from turnout.actors.providers.azure import DEFAULT_API_VERSION
+from turnout.actors.providers.address import DEFAULT_API_VERSION
 from turnout.actors.providers.codecs import codec_for
 from turnout.messages.errors import ConfigurationError
 

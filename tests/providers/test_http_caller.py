@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from turnout.actors.providers import http_caller as module
+from turnout.actors.providers import openai
 from turnout.actors.providers.http_caller import HttpCaller
 from turnout.actors.providers.ports import ProviderCall
 from turnout.actors.providers.sse import SseReader
+from turnout.actors.providers.wire import MAX_BODY_BYTES
 from turnout.actors.runtime.channel import CAPACITY
 from turnout.actors.runtime.clock import ManualClock
 from turnout.actors.runtime.dispatcher import ManualDispatcher
@@ -177,7 +179,7 @@ def test_an_answer_of_100_mb_is_an_error_and_its_connection_is_closed(kit, annou
             return heard
 
     heard = asyncio.run(run())
-    assert f"more than {module.MAX_BODY_BYTES} bytes" in heard.error.message
+    assert f"more than {MAX_BODY_BYTES} bytes" in heard.error.message
 
 
 def test_an_error_that_is_endless_is_read_no_further_than_needed(kit):
@@ -311,7 +313,7 @@ def test_chunks_without_content_are_bounded(kit, monkeypatch):
 
 
 def test_an_event_without_end_is_a_clear_error(kit, monkeypatch):
-    monkeypatch.setattr(module, "SseReader", lambda: SseReader(100))
+    monkeypatch.setattr(openai, "SseReader", lambda: SseReader(100))
     heard = kit.ask(streaming(b"data: " + b"x" * 200), stream=True)
     assert "an event of more than 100 bytes" in heard.error.message
 
@@ -538,9 +540,9 @@ def test_a_transport_without_a_known_failure_is_maybe_sent(kit):
 def test_a_codec_is_built_once_and_again_for_a_changed_deployment(kit):
     manual = Manual(kit, lambda request: httpx.Response(200, content=ANSWER))
     first, changed = kit.deployment(), kit.deployment(model="gpt-5")
-    codec = manual.caller.codec(first)
-    assert manual.caller.codec(first) is codec
-    assert manual.caller.codec(changed) is not codec
+    codec = manual.caller.codec(first, "completion")
+    assert manual.caller.codec(first, "completion") is codec
+    assert manual.caller.codec(changed, "completion") is not codec
     assert repr(manual.caller).endswith("1 codecs>")
 
 
@@ -548,7 +550,7 @@ def test_the_codecs_kept_are_bounded(kit, monkeypatch):
     monkeypatch.setattr(module, "MAX_CODECS", 3)
     manual = Manual(kit, lambda request: httpx.Response(200, content=ANSWER))
     for number in range(10):
-        manual.caller.codec(kit.deployment(id=f"d{number}"))
+        manual.caller.codec(kit.deployment(id=f"d{number}"), "completion")
     assert len(manual.caller._codecs) == 3
 
 

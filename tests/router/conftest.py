@@ -206,10 +206,10 @@ class Auditor:
         for item in items:
             event = item.event
             if isinstance(event, CallStarted):
-                calls[event.call_id] = [item.at, event.reserved]
-                recent = [tokens for at, tokens in calls.values() if at > item.at - 60.0]
-                assert deployment.rpm is None or len(recent) <= deployment.rpm
-                assert deployment.tpm is None or sum(recent) <= deployment.tpm
+                calls[event.call_id] = [item.at, event.reserved, event.starts]
+                recent = [call for call in calls.values() if call[0] > item.at - 60.0]
+                assert deployment.rpm is None or sum(starts for *_, starts in recent) <= deployment.rpm
+                assert deployment.tpm is None or sum(tokens for _, tokens, _ in recent) <= deployment.tpm
             elif hasattr(event, "completion_tokens"):
                 calls[event.call_id][1] = event.prompt_tokens + event.completion_tokens
 
