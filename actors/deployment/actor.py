@@ -358,7 +358,8 @@ class DeploymentActor(CheckedActor):
             charged = self._prices.charge(usage, call.wildcard, now)
         seconds = now - running.opened_call.started_at
         self._record_end(running, outcome, usage, (cost, charged), reason, now)
-        self._note_exhausted(0.0, now)
+        if self.state.ledger is not None:
+            self._note_exhausted(0.0, now)
         if running.paid:
             self._settle(call.call_id, charged if cost is None else cost)
         if outcome.limits is not None:

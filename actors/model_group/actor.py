@@ -80,6 +80,7 @@ class ModelGroup(LoopActor):
         self._switchboard = switchboard
         self._rng = rng
         self._purses = Purses(settings.provider_budget_config, settings.tag_budget_config)
+        self._shares_budgets = bool(settings.provider_budget_config or settings.tag_budget_config)
         rules = rules_of(settings, exact=counter is not None)
         self._roster = Roster(name, *_strategies(settings), rules, self._purses)
         self._counter = counter
@@ -181,23 +182,22 @@ class ModelGroup(LoopActor):
             if type(picked) is not Picked:
                 return picked  # type: ignore[return-value]  # pick gives one or the other
             candidate = picked.candidate
-            errand = self._errand(candidate, assign, now)
-            if errand is None:
+            if not self.reaches(candidate.mirror.ref):
+                roster.unreachable(candidate)
                 continue
-            to, message = errand
-            if self.reaches(candidate.mirror.ref):
+            to, message = candidate.mirror.ref, StartCall(assign)
+            if self._shares_budgets:
+                to, message = self._errand(candidate, assign, now)
+            if to is not None:
                 roster.started(candidate, call.demand, now)
                 # the Supervisor first, so that a request's events tell the choice before the call
                 self._tell(Assigned(call.request_id, call.call_id, picked.decision))
                 self.send(to, message)
                 return None
-            roster.unreachable(candidate)
 
-    def _errand(self, candidate: Candidate, assign: Assign, now: float) -> tuple[Any, Any] | None:
-        """The message that starts the call and who gets it; None when the Treasury cannot be asked."""
+    def _errand(self, candidate: Candidate, assign: Assign, now: float) -> tuple[Any, Any]:
+        """Who gets the message that starts the call, and the message; None: the Treasury cannot be asked."""
         purses = self._purses
-        if not purses.shared:
-            return candidate.mirror.ref, StartCall(assign)
         budgets = purses.budgets(candidate.deployment, assign.call)
         cost = purses.expected(candidate, assign.call, now) if budgets else None
         if cost is None:
@@ -205,7 +205,7 @@ class ModelGroup(LoopActor):
         treasury = self._switchboard.services.get(TREASURY)
         if treasury is None or not self.reaches(treasury):
             purses.away(budgets, now)
-            return None
+            return None, None
         purses.sent(budgets, cost.cost)
         return treasury, ReserveBudget(assign, candidate.id, budgets, cost.cost, cost.least)
 

@@ -15,7 +15,7 @@ from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["MIN_WAIT_SECONDS", "RELEASES_SLACK", "LeftOutTable"]
+__all__ = ["MIN_WAIT_SECONDS", "RELEASES_SLACK", "LeftOutTable", "release_unknown"]
 
 MIN_WAIT_SECONDS = 0.001
 """No release is nearer than this. Two roundings of one moment can differ; without it, the owner's
@@ -27,7 +27,7 @@ RELEASES_SLACK = 64
 _NONE_MORE: dict[str, int] = {}
 
 
-def _release_unknown(item: LeftOut) -> bool:
+def release_unknown(item: LeftOut) -> bool:
     """Whether it may be back at a moment that nobody knows. A budget that never resets will not be."""
     return item.sooner or (item.until is None and item.reason != "budget")
 
@@ -68,7 +68,7 @@ class LeftOutTable:
         self.by_id[item.deployment_id] = item
         self._counts[item.reason] = self._counts.get(item.reason, 0) + 1
         self._summary = None
-        self.unknown += _release_unknown(item)
+        self.unknown += release_unknown(item)
         if item.until is not None:
             heapq.heappush(self._releases, (item.until, item.deployment_id))
             self._sweep()
@@ -136,7 +136,7 @@ class LeftOutTable:
 
     def _uncount(self, item: LeftOut) -> None:
         self._counts[item.reason] -= 1
-        self.unknown -= _release_unknown(item)
+        self.unknown -= release_unknown(item)
 
     def _current(self, until: float, deployment_id: str) -> bool:
         item = self.by_id.get(deployment_id)

@@ -31,9 +31,12 @@ class Purses:
 
     Args:
         providers, tags: for which of them there are shared budgets.
+
+    Attributes:
+        matter: whether a budget may rule out anybody right now.
     """
 
-    __slots__ = ("_books", "_low", "_owners", "_providers", "_tags")
+    __slots__ = ("_books", "_low", "_owners", "_providers", "_tags", "matter")
 
     def __init__(self, providers: Collection[str] = (), tags: Collection[str] = ()) -> None:
         self._providers = {name: f"provider:{name}" for name in providers}
@@ -43,16 +46,10 @@ class Purses:
         self._owners: set[str] = set()
         """Deployments with a budget of their own."""
         self._books: dict[str, PriceBook] = {}
+        self.matter = False
 
-    @property
-    def matter(self) -> bool:
-        """Whether a budget may rule out anybody right now."""
-        return bool(self._low or self._owners)
-
-    @property
-    def shared(self) -> bool:
-        """Whether any budget is shared, so that calls may have to pass the Treasury."""
-        return bool(self._providers or self._tags)
+    def _changed(self) -> None:
+        self.matter = bool(self._low or self._owners)
 
     # -- who is there
 
@@ -60,11 +57,13 @@ class Purses:
         """A deployment is in the group."""
         if deployment.max_budget is not None:
             self._owners.add(deployment.id)
+            self._changed()
 
     def left(self, deployment_id: str) -> None:
         """It no longer is."""
         self._owners.discard(deployment_id)
         self._books.pop(deployment_id, None)
+        self._changed()
 
     # -- the Treasury's word
 
@@ -74,11 +73,13 @@ class Purses:
             self._low.pop(budget, None)
         else:
             self._low[budget] = purse
+        self._changed()
 
     def away(self, budgets: tuple[str, ...], now: float) -> None:
         """The Treasury cannot be asked: nothing that needs it may start meanwhile."""
         for name in budgets:
             self._low[name] = Purse(0.0, now + AWAY_SECONDS, sooner=True)
+        self._changed()
 
     def sent(self, budgets: tuple[str, ...], cost: float) -> None:
         """A call was sent to the Treasury: it counts before we hear of it."""
@@ -124,6 +125,7 @@ class Purses:
                 continue
             if purse.until is not None and purse.until <= now:
                 del self._low[name]
+                self._changed()
                 continue
             left_out = _short(candidate.id, purse, cost, name, now)
             if left_out is not None:

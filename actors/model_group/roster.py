@@ -18,7 +18,7 @@ from ...messages.values import replace
 from ..deployment.pricing import stated_facts
 from .affinity import Affinity
 from .kinds import Rules
-from .left_out import LeftOutTable
+from .left_out import LeftOutTable, release_unknown
 from .mirror import Mirror, believe, count_start, presume_released
 from .screen import Screen
 from .strategies.base import Candidate, Pick, Query
@@ -360,9 +360,9 @@ class Roster:
         left_out = self._table.get(deployment_id)
         own_limit = assign.call.request.max_parallel_requests is not None
         if left_out is not None and not (own_limit and left_out.reason == "parallel"):
-            hopeless = deployment_id in assign.never
-            until = left_out.until
-            return NonePicked((left_out,), earliest=until, unknown=until is None, hopeless=hopeless)
+            until, unknown = left_out.until, release_unknown(left_out)
+            hopeless = deployment_id in assign.never or (until is None and not unknown)
+            return NonePicked((left_out,), earliest=until, unknown=unknown, hopeless=hopeless)
         repeatable = deployment_id in assign.exclude - assign.never and screen.only_failed(candidate)
         if assign.repeat:
             screen.allow_excluded()
