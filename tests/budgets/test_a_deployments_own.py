@@ -3,6 +3,7 @@
 import pytest
 
 from turnout import ConfigurationError, NoDeploymentsAvailable, Router
+from turnout.messages.commands import SaveSnapshot
 
 DAY = 86_400.0
 
@@ -119,6 +120,24 @@ def test_a_cancelled_call_is_settled(town):
     one.clock.advance(0.1)
     assert one.budgets()["deployment:d"]["reserved"] == 0.0
     assert one.budgets()["deployment:d"]["spent"] == 0.1
+
+
+def test_what_is_only_expected_does_not_keep_a_call_out_for_ever(town):
+    one = town([town.entry(max_budget=1.0, budget_duration="1d")])  # 256 tokens of output are expected
+    assert one.ask(max_tokens=None).route.cost == 0.5
+    assert one.ask().route.cost == 0.5
+
+
+def test_a_call_that_a_crash_left_open_stays_charged(town):
+    one = town([town.entry(max_budget=2.0, budget_duration="1d")], latency=50.0)
+    one.send()
+    actor = one.router._switchboard.deployments["d"]._actor_weakref()
+    actor.message_handlers[SaveSnapshot] = {}.__getitem__  # raises
+    one.router._switchboard.deployments["d"].tell(SaveSnapshot())
+    one.clock.advance(1.0)
+    budget = one.budgets()["deployment:d"]
+    assert (budget["spent"], budget["reserved"]) == (0.5, 0.0)
+    assert len(one.events("call_abandoned")) == 1
 
 
 def test_unknown_prices_are_not_limited_and_said_once(town, caplog):

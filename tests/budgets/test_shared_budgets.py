@@ -4,7 +4,8 @@ import pytest
 
 from turnout import ConfigurationError, NoDeploymentsAvailable, Router
 from turnout.actors.journal.memory import MemoryStore
-from turnout.messages.commands import CancelCall, ReserveBudget
+from turnout.messages.commands import Cancel, CancelCall, ReserveBudget
+from turnout.messages.outcomes import LeftOut
 
 DAY = 86_400.0
 PROVIDERS = {"openai": {"budget_limit": 1.0, "time_period": "1d"}}
@@ -73,12 +74,17 @@ def test_a_call_may_concern_several_budgets_and_is_charged_to_all_or_none(town):
 
 
 def test_a_deployments_own_refusal_releases_what_was_set_aside(town):
-    one = town([town.entry("a", rpm=1)], provider_budget_config={"openai": {"max_budget": 10}})
-    futures = [one.send() for _ in range(3)]
-    one.clock.advance(2.0)
-    assert [outcome(future) for future in futures].count("a") == 1
+    one = town([town.entry("a")], provider_budget_config={"openai": {"max_budget": 10}})
+    state = one.router._switchboard.deployments["a"]._actor_weakref().state
+    admit = type(state).admit
+    type(state).admit = lambda self, call, now: LeftOut("a", "parallel")
+    try:
+        one.error()
+    finally:
+        type(state).admit = admit
     budget = one.budgets()["provider:openai"]
-    assert (budget["spent"], budget["reserved"]) == (0.5, 0.0)
+    assert (budget["spent"], budget["reserved"]) == (0.0, 0.0)
+    assert [e.cost for e in one.events("budget_settled")] == [0.0]
 
 
 def test_a_cancelled_call_is_settled(town):
@@ -91,13 +97,25 @@ def test_a_cancelled_call_is_settled(town):
     assert [e.reason for e in one.events("call_cancelled")] == ["caller left"]
 
 
-def test_a_call_that_is_cancelled_on_its_way_does_not_start_afterwards(town):
+def test_a_cancellation_does_not_overtake_its_call(town):
     one = town([town.entry("a")], provider_budget_config=PROVIDERS)
-    for _ in range(20):
-        one.send().cancel()
-        one.clock.advance(5.0)
-    started, ended = one.events("call_started"), one.events("call_cancelled")
-    assert {e.call_id for e in started} == {e.call_id for e in ended}
+    board = one.router._switchboard
+    treasury = board.services["treasury"]._actor_weakref()
+    reserve = treasury.message_handlers[ReserveBudget]
+
+    def later(message):
+        treasury.message_handlers[ReserveBudget] = reserve
+        board.supervisor.actor_inbox.post(Cancel(message.assign.call.request_id))
+        board.services["treasury"].actor_inbox.post(message)
+
+    treasury.message_handlers[ReserveBudget] = later
+    one.send()
+    one.clock.advance(5.0)
+    assert [len(one.events(kind)) for kind in ("call_started", "call_cancelled", "call_succeeded")] == [
+        1,
+        1,
+        0,
+    ]
 
 
 def test_one_that_waits_is_woken_when_a_call_leaves_enough(town):
@@ -244,7 +262,7 @@ def test_a_treasury_that_crashes_comes_back_with_its_books(town):
 
 
 def test_a_treasury_that_is_gone_for_good_lets_nothing_it_limits_start(town):
-    one = town(group(town), provider_budget_config=PROVIDERS)
+    one = town([*group(town), town.entry("d", group="only-limited")], provider_budget_config=PROVIDERS)
     for _ in range(60):
         if one.router._switchboard.services.get("treasury") is not None:
             crash(one, "treasury", ReserveBudget)
@@ -252,3 +270,5 @@ def test_a_treasury_that_is_gone_for_good_lets_nothing_it_limits_start(town):
         one.clock.advance(1.1)
     assert not one.router.health()["ok"]
     assert {one.ask().route.deployment_id for _ in range(5)} == {"c"}
+    error = one.error("only-limited")
+    assert [(item.reason, item.detail) for item in error.left_out] == [("budget", "provider:openai")]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from turnout.actors.deployment.price_data import _prices, _schedule, model_facts
 from turnout.actors.deployment.pricing import price_of
 from turnout.messages.outcomes import Usage
-from turnout.messages.prices import ModelFacts
+from turnout.messages.prices import ModelFacts, PriceChange, Prices
 
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp()
 
@@ -111,6 +111,13 @@ def test_a_price_that_begins_later_holds_from_that_day_on(deployment):
     before, after = ModelFacts(usual, changes), ModelFacts(*_schedule(model.prices, start))
     usage = Usage(1000, 1000)
     assert price_of(before)(usage, start) == price_of(after)(usage, start)
+
+
+def test_a_price_of_some_hours_holds_past_midnight_too():
+    cheap, usual = Prices(input_token=1.0), Prices(input_token=2.0)
+    night = price_of(ModelFacts(usual, (PriceChange(cheap, None, 16.5 * 3600, 0.5 * 3600),)))
+    hours = [0.0, 0.5, 12.0, 16.5, 23.9]
+    assert [night(Usage(1, 0), hour * 3600) for hour in hours] == [1.0, 2.0, 2.0, 1.0, 1.0]
 
 
 def test_azures_base_model_is_found_under_the_name_without_the_provider(deployment):
