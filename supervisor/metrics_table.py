@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Table", "deployment_table", "dollars", "print_table", "seconds", "share"]
+__all__ = ["NOTHING", "Table", "cost", "deployment_table", "dollars", "print_table", "seconds", "share"]
 
 NOTHING = "–"
 

@@ -17,7 +17,7 @@ import msgspec
 from ...messages.errors import ConfigurationError
 from .codec import Recorded, decode_event
 from .ports import JournalError, Snapshot, UnreadableEventError
-from .sqlite_file import check_that_it_is_ours, open_for_reading
+from .sqlite_file import check_that_it_is_ours, open_for_looking
 
 if TYPE_CHECKING:
     import os
@@ -92,7 +92,7 @@ class SqliteReader:
             msg = f"journal {str(file)!r}: there is no such file"
             raise ConfigurationError(msg)
         try:
-            connection = open_for_reading(file, busy_seconds)
+            connection = open_for_looking(file, busy_seconds)
             try:
                 check_that_it_is_ours(connection, file)
             except BaseException:

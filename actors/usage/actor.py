@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
 
-__all__ = ["MIN_EVENTS", "NAME", "UsageActor", "recovered"]
+__all__ = ["MIN_EVENTS", "NAME", "UsageActor", "counted_before", "recovered"]
 
 log = logging.getLogger("turnout.usage")
 
@@ -97,7 +97,7 @@ def recovered(journal: Journal) -> tuple[UsageState, int]:
     An event that cannot be read, or counted, ends it there, and the account says that it is not complete: a
     router must not fail to start for its statistics.
     """
-    state = _from_snapshot(journal)
+    state = counted_before(journal.snapshot(NAME))
     saved = state.position
     try:
         state.fold(journal.read(None, state.position))
@@ -109,8 +109,8 @@ def recovered(journal: Journal) -> tuple[UsageState, int]:
     return state, saved
 
 
-def _from_snapshot(journal: Journal) -> UsageState:
-    snapshot = journal.snapshot(NAME)
+def counted_before(snapshot: Snapshot | None) -> UsageState:
+    """The account that a snapshot holds; an empty one when there is none, or one of another version."""
     if snapshot is None:
         return UsageState()
     try:

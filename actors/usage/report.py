@@ -82,6 +82,7 @@ def _of_calls(calls: CallTally) -> dict[str, Any]:
         "cancelled": calls.cancelled,
         "interrupted": calls.abandoned,
         "open": max(0, calls.open),
+        "health_checks": calls.checks,
         "success_rate": _rate(calls.succeeded, calls.failed),
         **_used(calls),
         "latency": _spread(calls.seconds),

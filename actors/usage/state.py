@@ -28,6 +28,7 @@ from ...messages.events import (
     DeploymentAdded,
     DeploymentRemoved,
     DeploymentUpdated,
+    HealthChecked,
     ModelListSet,
     RequestAccepted,
     RequestCancelled,
@@ -231,6 +232,11 @@ class UsageState:
     def _call_abandoned(self, recorded: Recorded) -> None:
         self._of(recorded).abandoned += 1
 
+    def _health_checked(self, recorded: Recorded) -> None:
+        calls = self._of(recorded)
+        calls.checks += 1
+        self._used(calls, recorded)
+
     def _used(self, calls: CallTally, recorded: Recorded) -> None:
         event: Any = recorded.event
         calls.used(event.prompt_tokens, event.completion_tokens, event.cost)
@@ -355,6 +361,7 @@ _COUNT: dict[type, Callable[[UsageState, Recorded], None]] = {
     DeploymentAdded: UsageState._deployment_there,
     DeploymentRemoved: UsageState._deployment_removed,
     DeploymentUpdated: UsageState._deployment_there,
+    HealthChecked: UsageState._health_checked,
     ModelListSet: UsageState._model_list_set,
     RequestAccepted: UsageState._request_accepted,
     RequestCancelled: UsageState._request_cancelled,

@@ -70,6 +70,7 @@ class CallTally(_Tally):
         cost, unpriced: US dollars of the calls whose cost is known; how many used something at a
             cost that is not known.
         priced: how many have a known cost.
+        checks: health checks; what they used is counted, they themselves are no calls of anybody.
         seconds: of the calls that succeeded.
         answered_tokens: completion tokens of the calls that succeeded, for the throughput.
         ttft: seconds to the first token, of streams.
@@ -78,7 +79,7 @@ class CallTally(_Tally):
     NUMBERS = (
         "started", "succeeded", "failed", "cancelled", "abandoned",
         "prompt_tokens", "completion_tokens", "cached_tokens", "answered_tokens",
-        "cost", "priced", "unpriced",
+        "cost", "priced", "unpriced", "checks",
     )  # fmt: skip
     SPREADS = ("seconds", "ttft")
     __slots__ = (*NUMBERS, *SPREADS)
@@ -95,6 +96,7 @@ class CallTally(_Tally):
     cost: float
     priced: int
     unpriced: int
+    checks: int
     seconds: Quantiles
     ttft: Quantiles
 

@@ -87,3 +87,19 @@ def test_a_moment_is_found_wherever_it_is(tmp_path_factory, monkeypatch, steps, 
     expected = next((e.position for e in events if e.at > at), len(events) + 1)
     assert store.first_after(at) == expected
     store.close()
+
+
+def test_looking_leaves_no_file_behind_and_needs_no_folder_to_write_to(tmp_path):
+    file = tmp_path / "j.db"
+    with Router(
+        [ENTRY], journal=f"sqlite:///{file}", clock=FakeClock(), caller=SimulatedProviders()
+    ) as router:
+        router.completion("gpt-4", MESSAGES)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    tmp_path.chmod(0o500)
+    try:
+        with SqliteReader.open(file) as reader:
+            assert [recorded.event.TYPE for recorded in reader.read("router")][-1] == "router_stopped"
+    finally:
+        tmp_path.chmod(0o700)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -1,0 +1,146 @@
+"""What a configuration comes to: the deployments and settings it makes, and all that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from ..actors.providers.codecs import codec_for
+from ..actors.providers.mock import has_mock
+from ..messages.deployments import parse_deployment
+from ..messages.errors import ConfigurationError
+from ..messages.settings import RouterSettings
+from ..supervisor.directory import Directory
+from ..supervisor.fallbacks import unknown_fallbacks
+
+if TYPE_CHECKING:
+    from ..messages.deployment import Deployment
+    from .config import Config
+
+__all__ = ["Findings", "examined"]
+
+NO_ADDRESS = "https://not-set.invalid"
+"""Stands for an address that is to come from the environment."""
+
+
+@frozen
+class Findings:
+    """What was understood, and what was not.
+
+    Attributes:
+        deployments: those that could be made.
+        settings: all that are right; None when the rest of them do not go together.
+        errors: what a Router would refuse, each with its path.
+        unset: {variable: paths} of variables that are referred to and not set.
+        notes: what has no effect, or not yet.
+    """
+
+    deployments: list[Deployment] = field(factory=list)
+    settings: RouterSettings | None = None
+    errors: list[str] = field(factory=list)
+    unset: dict[str, list[str]] = field(factory=dict)
+    notes: list[str] = field(factory=list)
+
+    @property
+    def groups(self) -> dict[str, list[Deployment]]:
+        """The deployments by group."""
+        found: dict[str, list[Deployment]] = {}
+        for deployment in self.deployments:
+            found.setdefault(deployment.model_name, []).append(deployment)
+        return found
+
+
+def examined(config: Config) -> Findings:
+    """Everything that can be said of a configuration without calling anybody."""
+    unset: dict[str, list[str]] = {}
+    for path, name in config.unset():
+        unset.setdefault(name, []).append(path)
+    resolved = config.resolved()
+    errors = [*config.wrong]
+    settings = _settings(resolved.settings, errors)
+    defaults = {} if settings is None else settings.default_litellm_params
+    deployments = _deployments(resolved, defaults, errors)
+    findings = Findings(deployments, settings, errors, unset, [*config.notes])
+    if settings is not None:
+        _look_around(findings, settings)
+    return findings
+
+
+def _settings(given: dict[str, Any], errors: list[str]) -> RouterSettings | None:
+    """The settings that are right by themselves, together; what is wrong is found one by one."""
+    right = {}
+    for name, value in given.items():
+        try:
+            RouterSettings(**{name: value})
+        except ConfigurationError as error:
+            if name == "routing_strategy_args" and "routing_strategy" in given:
+                right[name] = value  # it may need its strategy beside it
+                continue
+            errors.append(f"router_settings: {error}")
+        else:
+            right[name] = value
+    try:
+        return RouterSettings(**right)
+    except ConfigurationError as error:
+        errors.append(f"router_settings: {error}")
+        return None
+
+
+def _deployments(config: Config, defaults: dict[str, Any], errors: list[str]) -> list[Deployment]:
+    made: list[Deployment] = []
+    taken: dict[str, str] = {}
+    known = dict(config.variables)
+    for position, entry in enumerate(config.entries):
+        path = f"model_list[{position}]"
+        try:
+            kept = _without_unset(entry, known)
+            deployment = parse_deployment(
+                kept, path, defaults=_without_unset(defaults, known), env=known, taken=taken
+            )
+            if not has_mock(deployment):
+                codec_for(deployment)
+        except ConfigurationError as error:
+            errors.append(str(error))
+        else:
+            taken[deployment.id] = path
+            made.append(deployment)
+    return made
+
+
+def _without_unset(value: Any, variables: dict[str, str]) -> Any:
+    """Without the references that lead nowhere: they are told by themselves.
+
+    An address stays one, since much hangs on there being one.
+    """
+    if isinstance(value, dict):
+        value = {name: _address(name, item, variables) for name, item in value.items()}
+        return {
+            name: _without_unset(item, variables)
+            for name, item in value.items()
+            if not _unset(item, variables)
+        }
+    if isinstance(value, list):
+        return [_without_unset(item, variables) for item in value if not _unset(item, variables)]
+    return value
+
+
+def _address(name: str, value: Any, variables: dict[str, str]) -> Any:
+    return NO_ADDRESS if name in ("api_base", "base_url") and _unset(value, variables) else value
+
+
+def _unset(value: Any, variables: dict[str, str]) -> bool:
+    return isinstance(value, str) and value.startswith("os.environ/") and value[11:] not in variables
+
+
+def _look_around(findings: Findings, settings: RouterSettings) -> None:
+    """What only the deployments and the settings together can tell."""
+    directory = Directory(findings.deployments, settings.model_group_alias)
+    names = directory.names()
+    try:
+        settings.check_groups(directory.__contains__, names)
+    except ConfigurationError as error:
+        findings.errors.append(f"router_settings: {error}")
+    unknown = [*settings.unknown_fallbacks(directory.__contains__, names)]
+    unknown += unknown_fallbacks(findings.deployments, directory)
+    findings.notes.extend(f"{problem}; it is passed over until there is one" for problem in unknown)
