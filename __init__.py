@@ -38,8 +38,9 @@ from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
 from .messages.requests import CompletionRequest
 from .messages.responses import ModelResponse, ModelResponseStream
 from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
+from .messages.text_completions import TextCompletionRequest, TextCompletionResponse
 from .supervisor.router import Router
-from .supervisor.stream import ModelStream
+from .supervisor.stream import ModelStream, TextCompletionStream
 
 __all__ = [
     "APIConnectionError",
@@ -74,6 +75,9 @@ __all__ = [
     "Router",
     "RouterClosedError",
     "ServiceUnavailableError",
+    "TextCompletionRequest",
+    "TextCompletionResponse",
+    "TextCompletionStream",
     "Timeout",
     "TurnoutError",
     "UnprocessableEntityError",

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..messages.embeddings import EmbeddingRequest
 from ..messages.requests import CompletionRequest
+from ..messages.text_completions import TextCompletionRequest
+from .chat import Chat
 
 if TYPE_CHECKING:
     from ..messages.embeddings import EmbeddingResponse
     from ..messages.requests import Request
     from ..messages.responses import ModelResponse
+    from ..messages.text_completions import TextCompletionResponse
     from .request_future import RequestFuture
-    from .stream import ModelStream
+    from .stream import ModelStream, TextCompletionStream
 
 __all__ = ["Endpoints"]
 
@@ -44,6 +47,29 @@ class Endpoints:
         """The same, awaited."""
         answer: ModelResponse | ModelStream = await self._send(
             CompletionRequest(model=model, messages=messages, **params)
+        )
+        return answer
+
+    @property
+    def chat(self) -> Chat:
+        """`router.chat.completions.create(model=..., messages=...)`, as OpenAI's client has it."""
+        return Chat(self)
+
+    def text_completion(
+        self, model: str, prompt: Any, **params: Any
+    ) -> TextCompletionResponse | TextCompletionStream:
+        """A text completion: `ask(TextCompletionRequest(model=..., prompt=..., ...))`."""
+        answer: TextCompletionResponse | TextCompletionStream = self.ask(
+            TextCompletionRequest(model=model, prompt=prompt, **params)
+        )
+        return answer
+
+    async def atext_completion(
+        self, model: str, prompt: Any, **params: Any
+    ) -> TextCompletionResponse | TextCompletionStream:
+        """The same, awaited."""
+        answer: TextCompletionResponse | TextCompletionStream = await self._send(
+            TextCompletionRequest(model=model, prompt=prompt, **params)
         )
         return answer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..actors.runtime.channel import ChannelClosed
 from ..messages.errors import MidStreamError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..messages.outcomes import RouteInfo
     from ..messages.responses import ModelResponseStream
 
-__all__ = ["ModelStream"]
+__all__ = ["ModelStream", "TextCompletionStream", "stream_class"]
 
 
 class ModelStream:
@@ -44,7 +44,7 @@ class ModelStream:
         self._route: RouteInfo | None = None
 
     def __repr__(self) -> str:
-        return f"<ModelStream {self.request_id} · {'ended' if self._ended else 'open'}>"
+        return f"<{type(self).__name__} {self.request_id} · {'ended' if self._ended else 'open'}>"
 
     @property
     def route(self) -> RouteInfo:
@@ -118,7 +118,8 @@ class ModelStream:
         self._note(chunk)
         return chunk
 
-    def _note(self, chunk: ModelResponseStream) -> None:
+    def _note(self, chunk: Any) -> None:
+        """Keep its text, which a `MidStreamError` will want to tell."""
         for choice in chunk.choices:
             if choice.index == 0 and choice.delta.content:
                 self._text.append(choice.delta.content)
@@ -163,3 +164,20 @@ class ModelStream:
             self._ended = True
             self._channel.abandon()
             self._forgot(self.request_id)
+
+
+class TextCompletionStream(ModelStream):
+    """Chunks of a text completion, each in the shape of a `TextCompletionResponse`."""
+
+    def _note(self, chunk: Any) -> None:
+        for choice in chunk.choices:
+            if choice.index == 0 and choice.text:
+                self._text.append(choice.text)
+
+
+_CLASSES: dict[str, type[ModelStream]] = {"text_completion": TextCompletionStream}
+
+
+def stream_class(kind: str) -> type[ModelStream]:
+    """What holds a stream that answers this kind of request."""
+    return _CLASSES.get(kind, ModelStream)

@@ -71,7 +71,7 @@ from .plan import (
 from .ports import Estate
 from .request_state import RequestState
 from .rules import MAX_CALL_SECONDS
-from .stream import ModelStream
+from .stream import stream_class
 from .switches import wanted_failure
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
 
     from ..messages.fallbacks import FallbackTarget
     from .ports import SupervisorPorts
+    from .stream import ModelStream
     from .switches import WantedFailure
 
 __all__ = ["Supervisor"]
@@ -291,7 +292,8 @@ class Supervisor(CacheDesk):
     def _open_stream(self, entry: OpenRequest) -> ModelStream:
         request_id = entry.state.request_id
         assert entry.channel is not None, "a stream without a channel"
-        stream = ModelStream(request_id, entry.channel, self._caller_left, self._caller_forgot)
+        make = stream_class(entry.request.KIND)
+        stream = make(request_id, entry.channel, self._caller_left, self._caller_forgot)
         entry.stream = weakref.ref(stream)
         entry.reply.set(stream)
         del entry.reply  # the stream is its reader's alone now: one that is dropped must be noticed

@@ -19,11 +19,14 @@ from ..actors.runtime.chance import make_rng
 from ..messages.commands import ProviderFinished, ProviderOpened
 from ..messages.errors import APIConnectionError, RequestError, error_class_for_status
 from ..messages.outcomes import CallOutcome, Usage
-from ..messages.responses import ModelResponse, ModelResponseStream
+from ..messages.responses import ModelResponse, ModelResponseStream, ResponseUsage
+from ..messages.text_completions import TextCompletionResponse
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import BaseModel
 
     from ..actors.providers.ports import CallHandle, ProviderCall
     from ..actors.runtime.clock import Timer
@@ -217,7 +220,15 @@ class _SimulatedCall:
             Asked(call.request, provider.prompt_tokens, name, model, now), provider.said_to(kind)
         )
         assert made is not None, f"nothing to say to a {kind}"
-        self._finish(CallOutcome("succeeded", response=made.answer, usage=made.usage))
+        usage = made.usage
+        if kind == "text_completion":
+            usage = provider.usage
+            made.answer.usage = ResponseUsage(
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                total_tokens=usage.total_tokens,
+            )
+        self._finish(CallOutcome("succeeded", response=made.answer, usage=usage))
 
     def _next_chunk(self) -> None:
         if self.cancelled:
@@ -234,24 +245,32 @@ class _SimulatedCall:
             )
             return
         if self.sent == len(words):
-            channel.put(self._chunk({}, "stop"))
+            channel.put(self._chunk("", "stop"))
             self._finish(CallOutcome("succeeded", usage=self.provider.usage))
             return
-        channel.put(self._chunk({"role": "assistant", "content": words[self.sent]}, None))
+        channel.put(self._chunk(words[self.sent], None))
         self.sent += 1
         self._later(_seconds(self.provider.chunk_seconds, self.rng), self._next_chunk)
         if self.sent == 1:
             self.deliver(ProviderOpened(self.call.call.call_id))
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None) -> ModelResponseStream:
-        return ModelResponseStream.model_validate(
+    def _chunk(self, text: str, finish_reason: str | None) -> Any:
+        call = self.call.call
+        plain = call.request.KIND == "text_completion"
+        said: dict[str, Any] = {"text": text} if plain else {"delta": self._delta(text)}
+        kind: type[BaseModel] = TextCompletionResponse if plain else ModelResponseStream
+        return kind.model_validate(
             {
-                "id": f"chatcmpl-{self.call.call.call_id}",
+                "id": f"{'cmpl' if plain else 'chatcmpl'}-{call.call_id}",
                 "created": int(self.clock.now()),
                 "model": self.call.deployment.model,
-                "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+                "choices": [{"index": 0, "finish_reason": finish_reason, **said}],
             }
         )
+
+    @staticmethod
+    def _delta(text: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": text} if text else {}
 
 
 def _seconds(value: float | Callable[[random.Random], float], rng: random.Random) -> float:

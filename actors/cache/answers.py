@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...messages.caching import Kept
+from ...messages.embeddings import EmbeddingResponse
 from ...messages.joined import JoinedAnswer
 from ...messages.responses import ModelResponse, ModelResponseStream
+from ...messages.text_completions import TextCompletionResponse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -27,8 +29,15 @@ __all__ = [
     "unpack_chunk",
 ]
 
-_ANSWERS: dict[str, type[BaseModel]] = {"completion": ModelResponse}
-_CHUNKS: dict[str, type[BaseModel]] = {"completion": ModelResponseStream}
+_ANSWERS: dict[str, type[BaseModel]] = {
+    "completion": ModelResponse,
+    "embedding": EmbeddingResponse,
+    "text_completion": TextCompletionResponse,
+}
+_CHUNKS: dict[str, type[BaseModel]] = {
+    "completion": ModelResponseStream,
+    "text_completion": TextCompletionResponse,
+}
 
 CACHED_KINDS = frozenset(_ANSWERS)
 """Kinds of request whose answers are cached; those of the others are files, or verdicts of the moment."""

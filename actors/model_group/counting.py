@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ...messages.prompt_size import message_texts, tools_text
+from ...messages.texts import texts_in
 from ..runtime.dispatcher import EventLoopDispatcher
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class TokenCounter:
 
 def _texts(request: Request) -> Iterator[str]:
     yield from message_texts(getattr(request, "messages", None) or ())
+    yield from texts_in(getattr(request, "prompt", None))
+    yield from texts_in(getattr(request, "input", None))
     extra = request.__pydantic_extra__ or {}
     tools = tools_text(extra.get("tools") or extra.get("functions"))
     if tools:

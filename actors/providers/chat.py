@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .address import CHAT
-from .endpoints import OPENAI_FORMAT
 from .failures import unusable
 from .openai import EventStream, OpenAICodec, json_or_none, set_stream, what_is_wrong
 from .usage import usage_of
@@ -16,8 +15,6 @@ from .wire import Decoded
 
 if TYPE_CHECKING:
     from ...messages.commands import Call
-    from ...messages.deployment import Deployment
-    from .address import Address
 
 __all__ = ["ChatCodec", "ChatStream"]
 
@@ -29,13 +26,8 @@ class ChatCodec(OpenAICodec):
 
     PATH: ClassVar[str] = CHAT
 
-    def __init__(self, deployment: Deployment, address: Address) -> None:
-        super().__init__(deployment, address)
-        endpoint = OPENAI_FORMAT.get(deployment.provider)
-        self._asks_usage = endpoint is None or endpoint.asks_usage
-
     def adapt(self, params: dict[str, Any], call: Call) -> None:
-        set_stream(params, stream=call.stream, asks_usage=self._asks_usage)
+        set_stream(params, stream=call.stream, asks_usage=self.asks_usage)
 
     def decode(self, body: bytes, call: Call, kind: str = "") -> Decoded:
         try:
@@ -60,9 +52,7 @@ class ChatCodec(OpenAICodec):
         raise self.complained(body, call) or unusable(self.deployment, what)
 
     def stream(self, call: Call) -> ChatStream:
-        options = call.request.wire_params().get("stream_options", self._defaults.get("stream_options"))
-        asked = isinstance(options, dict) and bool(options.get("include_usage"))
-        return ChatStream(self.deployment, call, show_usage=asked)
+        return ChatStream(self.deployment, call, show_usage=self.shows_usage(call))
 
 
 class ChatStream(EventStream):

@@ -9,6 +9,7 @@ from .address import AzureAddress, OpenAIAddress
 from .chat import ChatCodec
 from .embeddings import EmbeddingCodec
 from .endpoints import AZURE, OPENAI_FORMAT
+from .text_completions import TextCompletionCodec
 
 if TYPE_CHECKING:
     from ...messages.deployment import Deployment
@@ -20,6 +21,7 @@ __all__ = ["codec_for"]
 _KINDS: dict[str, type[OpenAICodec]] = {
     "completion": ChatCodec,
     "embedding": EmbeddingCodec,
+    "text_completion": TextCompletionCodec,
 }
 
 

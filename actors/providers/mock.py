@@ -15,7 +15,7 @@ from ...messages.errors import BadRequestError, RequestError, Timeout
 from ...messages.outcomes import CallOutcome, Usage
 from ...messages.responses import ModelResponse, ModelResponseStream
 from .failures import class_named, error_named, foreign_error, unexpected
-from .mock_kinds import MAKERS, Asked
+from .mock_kinds import CHUNKERS, MAKERS, Asked, words_of
 from .usage import usage_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class MockCall:
         self._deliver = deliver
         self._clock = clock
         self._timer: Timer | None = None
-        self._chunks: Iterator[ModelResponseStream] | None = None
+        self._chunks: Iterator[Any] | None = None
         self._usage: Usage | None = None
         self._opened = False
         self._over = False
@@ -154,7 +154,8 @@ class MockCall:
             self._finish(CallOutcome("succeeded", response, usage=usage))
             return
         self._usage = usage
-        self._chunks = _chunks_of(response, show_usage=self._usage_asked())
+        chunks_of = CHUNKERS.get(self._call.request.KIND, _chunks_of)
+        self._chunks = chunks_of(response, show_usage=self._usage_asked())
         self._go_on()
 
     def _response(self) -> Answer:
@@ -296,7 +297,7 @@ def _chunks_of(response: ModelResponse, *, show_usage: bool) -> Iterator[ModelRe
     for choice in response.choices:
         message = choice.message
         role = {"role": message.role}
-        for word in _words(message.content or ""):
+        for word in words_of(message.content or ""):
             yield chunk(choice.index, {**role, "content": word})
             role = {}
         if message.tool_calls:
@@ -306,14 +307,6 @@ def _chunks_of(response: ModelResponse, *, show_usage: bool) -> Iterator[ModelRe
         yield chunk(choice.index, role, choice.finish_reason or "stop")
     if show_usage and response.usage is not None:
         yield _parse_chunk({**head, "choices": [], "usage": response.usage.model_dump()})
-
-
-def _words(text: str) -> list[str]:
-    """The words of a text, each with the space before it; joined they are the text."""
-    if not text:
-        return []
-    first, *rest = text.split(" ")
-    return [first, *(f" {word}" for word in rest)]
 
 
 def _numbered(position: int, call: Any) -> Any:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...messages.embeddings import EmbeddingResponse
 from ...messages.outcomes import Usage
+from ...messages.prompt_size import PromptSize, bytes_of, estimate
+from ...messages.text_completions import TextCompletionResponse
 from ...messages.texts import each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ...messages.requests import Request
     from ...messages.responses import Answer
 
-__all__ = ["MAKERS", "Asked", "Made"]
+__all__ = ["CHUNKERS", "MAKERS", "Asked", "Made", "words_of"]
 
 
 class Asked(NamedTuple):
@@ -60,6 +62,55 @@ def embeddings(model: str, vectors: Any, tokens: int) -> EmbeddingResponse:
     return EmbeddingResponse.model_validate({"data": data, "model": model, "usage": usage})
 
 
+def _text_completion(asked: Asked, mock: Any) -> Made | None:
+    """The same text for every prompt."""
+    if isinstance(mock, TextCompletionResponse):
+        return Made(mock.model_copy(deep=True), None)
+    head = {"id": f"cmpl-{asked.name}", "created": asked.created, "model": asked.model}
+    if isinstance(mock, dict):
+        return Made(TextCompletionResponse.model_validate({**head, **mock}), None)
+    if not isinstance(mock, str):
+        return None
+    count = len(each(asked.request.prompt)) * (getattr(asked.request, "n", None) or 1)  # type: ignore[attr-defined]
+    choices = [{"index": index, "text": mock, "finish_reason": "stop"} for index in range(count)]
+    used = Usage(asked.input_tokens, count * estimate(PromptSize(bytes_of(mock))))
+    usage = {
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.total_tokens,
+    }
+    return Made(TextCompletionResponse.model_validate({**head, "choices": choices, "usage": usage}), used)
+
+
+def _text_chunks(answer: TextCompletionResponse, *, show_usage: bool) -> Iterator[TextCompletionResponse]:
+    """The chunks of an answer: word by word, then the end."""
+    head = {"id": answer.id, "created": answer.created, "model": answer.model}
+
+    def chunk(index: int, text: str, finish: str | None = None) -> TextCompletionResponse:
+        choice = {"index": index, "text": text, "finish_reason": finish}
+        return TextCompletionResponse.model_validate({**head, "choices": [choice]})
+
+    for choice in answer.choices:
+        for word in words_of(choice.text):
+            yield chunk(choice.index, word)
+        yield chunk(choice.index, "", choice.finish_reason or "stop")
+    if show_usage and answer.usage is not None:
+        told: dict[str, Any] = {**head, "choices": [], "usage": answer.usage.model_dump()}
+        yield TextCompletionResponse.model_validate(told)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, each with the space before it; joined they are the text."""
+    if not text:
+        return []
+    first, *rest = text.split(" ")
+    return [first, *(f" {word}" for word in rest)]
+
+
 MAKERS: dict[str, Callable[[Asked, Any], Made | None]] = {
     "embedding": _embedding,
+    "text_completion": _text_completion,
 }
+
+CHUNKERS: dict[str, Callable[..., Iterator[Any]]] = {"text_completion": _text_chunks}
+"""How the answers of the kinds that are streamed come apart."""

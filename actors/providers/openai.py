@@ -9,6 +9,7 @@ import httpx
 import msgspec
 from pydantic import BaseModel, ValidationError
 
+from .endpoints import OPENAI_FORMAT
 from .failures import prompt_texts, refusal, unusable
 from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params, without_dropped
 from .sse import SseReader
@@ -47,6 +48,8 @@ class OpenAICodec(ABC):
     def __init__(self, deployment: Deployment, address: Address) -> None:
         self.deployment = deployment
         self._address = address
+        endpoint = OPENAI_FORMAT.get(deployment.provider)
+        self.asks_usage = endpoint is None or endpoint.asks_usage
         self._defaults, extra = deployment_defaults(deployment)
         self._url = address.url(self.PATH, deployment.model)
         self._headers = self._base_headers(extra)
@@ -111,6 +114,11 @@ class OpenAICodec(ABC):
     def stream(self, call: Call) -> StreamDecoder:
         """No stream is asked of a kind that has none: its request refuses it."""
         raise unusable(self.deployment, f"a stream, which no {call.request.KIND} has")
+
+    def shows_usage(self, call: Call) -> bool:
+        """Whether the caller of a stream wants to see the chunk that tells its usage."""
+        options = call.request.wire_params().get("stream_options", self._defaults.get("stream_options"))
+        return isinstance(options, dict) and bool(options.get("include_usage"))
 
     def complained(self, body: bytes, call: Call) -> RequestError | None:
         """The error for an error object in a 200."""
