@@ -40,6 +40,7 @@ __all__ = [
     "Assign",
     "Assigned",
     "AttemptTimedOut",
+    "BudgetShort",
     "Call",
     "CallEnded",
     "CallRefused",
@@ -362,6 +363,12 @@ class SettleBudget(Message, frozen=True):
 
     call_id: str
     cost: float | None
+
+
+class BudgetShort(Message, frozen=True):
+    """To a deployment: it was left out, since its own budget has no room for `need` US dollars more."""
+
+    need: float
 
 
 class PassOn(Message, frozen=True):

@@ -12,6 +12,7 @@ from ...messages.commands import (
     AddMember,
     Announce,
     AttemptTimedOut,
+    BudgetShort,
     CallEnded,
     CallRefused,
     CancelCall,
@@ -137,6 +138,7 @@ class DeploymentActor(CheckedActor):
             CancelCall: self._cancel_call,
             AttemptTimedOut: self._attempt_timed_out,
             AccountFor: self._account_for,
+            BudgetShort: self._budget_short,
             Announce: self._announce,
             Inspect: self._inspect,
             SaveSnapshot: self._save,
@@ -245,6 +247,9 @@ class DeploymentActor(CheckedActor):
         for call_id in message.call_ids:
             if call_id not in self._running:
                 self._settle(call_id, None)
+
+    def _budget_short(self, message: BudgetShort) -> None:
+        self._note_exhausted(message.need, self.clock.now())
 
     def _note_exhausted(self, need: float, now: float) -> None:
         exhausted = self.state.exhausted(need, now)

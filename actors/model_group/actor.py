@@ -19,6 +19,7 @@ from ...messages.commands import (
     AddMember,
     Assign,
     Assigned,
+    BudgetShort,
     CallRefused,
     Counted,
     Inspect,
@@ -179,6 +180,8 @@ class ModelGroup(LoopActor):
             except ConfigurationError as error:
                 self._tell(Unassigned(call.request_id, call.call_id, self.name, problem=str(error)))
                 return None
+            if self._purses.short:
+                self._tell_the_poor()
             if type(picked) is not Picked:
                 return picked  # type: ignore[return-value]  # pick gives one or the other
             candidate = picked.candidate
@@ -194,6 +197,13 @@ class ModelGroup(LoopActor):
                 self._tell(Assigned(call.request_id, call.call_id, picked.decision))
                 self.send(to, message)
                 return None
+
+    def _tell_the_poor(self) -> None:
+        short, self._purses.short = self._purses.short, {}
+        for deployment_id, need in short.items():
+            deployment = self._switchboard.deployments.get(deployment_id)
+            if deployment is not None:
+                self.send(deployment, BudgetShort(need))
 
     def _errand(self, candidate: Candidate, assign: Assign, now: float) -> tuple[Any, Any]:
         """Who gets the message that starts the call, and the message; None: the Treasury cannot be asked."""

@@ -6,6 +6,7 @@ Treasury tells those whom it refused. As with all that a group mirrors, the owne
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ...messages.budgets import Purse, tags_of
@@ -34,9 +35,11 @@ class Purses:
 
     Attributes:
         matter: whether a budget may rule out anybody right now.
+        short: deployments that were left out for a budget of their own, with the US dollars it lacked
+            room for; they have not heard of it yet.
     """
 
-    __slots__ = ("_books", "_low", "_owners", "_providers", "_tags", "matter")
+    __slots__ = ("_books", "_heard_of_it", "_low", "_owners", "_providers", "_tags", "matter", "short")
 
     def __init__(self, providers: Collection[str] = (), tags: Collection[str] = ()) -> None:
         self._providers = {name: f"provider:{name}" for name in providers}
@@ -46,7 +49,10 @@ class Purses:
         self._owners: set[str] = set()
         """Deployments with a budget of their own."""
         self._books: dict[str, PriceBook] = {}
+        self._heard_of_it: dict[str, float] = {}
+        """Deployments that were told that they are short, and until when that is no news."""
         self.matter = False
+        self.short: dict[str, float] = {}
 
     def _changed(self) -> None:
         self.matter = bool(self._low or self._owners)
@@ -63,6 +69,7 @@ class Purses:
         """It no longer is."""
         self._owners.discard(deployment_id)
         self._books.pop(deployment_id, None)
+        self._heard_of_it.pop(deployment_id, None)
         self._changed()
 
     # -- the Treasury's word
@@ -118,6 +125,7 @@ class Purses:
         if own is not None:
             left_out = _short(candidate.id, own, cost, None, now)
             if left_out is not None:
+                self._note_short(candidate.id, own, left_out, now)
                 return left_out
         for name in shared:
             purse = self._low.get(name)
@@ -131,6 +139,14 @@ class Purses:
             if left_out is not None:
                 return left_out
         return None
+
+    def _note_short(self, deployment_id: str, own: Purse, left_out: LeftOut, now: float) -> None:
+        """Its budget may be used up, which is for it to say: once in a period, or while calls are open."""
+        if now < self._heard_of_it.get(deployment_id, now):
+            return
+        self.short[deployment_id] = left_out.need or 0.0
+        if not own.sooner:
+            self._heard_of_it[deployment_id] = math.inf if own.until is None else own.until
 
 
 def _short(deployment_id: str, purse: Purse, cost: Expected, name: str | None, now: float) -> LeftOut | None:

@@ -1,9 +1,12 @@
 """`max_budget` and `budget_duration` of a deployment."""
 
+from contextlib import suppress
+
 import pytest
 
 from turnout import ConfigurationError, NoDeploymentsAvailable, Router
 from turnout.messages.commands import SaveSnapshot
+from turnout.testing import FakeClock
 
 DAY = 86_400.0
 
@@ -209,3 +212,24 @@ def test_a_restarted_router_goes_on_with_what_was_spent(town, tmp_path):
 def test_a_wrong_budget_is_refused(town, wrong):
     with pytest.raises(ConfigurationError, match="litellm_params"):
         Router([town.entry(**wrong)])
+
+
+def test_a_budget_with_too_little_left_for_a_call_is_told_as_used_up_once_a_period():
+    """The group knows that nothing fits and asks nobody; the deployment records it all the same."""
+    params = {"model": "openai/a", "mock_response": "Hello", "max_budget": 60, "budget_duration": "1h"}
+    prices = {"input_cost_per_token": 1, "output_cost_per_token": 1}
+    entry = {"model_name": "a", "litellm_params": params | prices, "model_info": {"id": "dear"}}
+    clock = FakeClock(start=0)
+    with Router([entry], clock=clock) as router:
+
+        def asked_until_refused() -> int:
+            with suppress(NoDeploymentsAvailable):
+                for number in range(20):
+                    router.completion("a", [{"role": "user", "content": f"Question {number}"}], max_tokens=2)
+                pytest.fail("nothing was refused")
+            return sum(recorded.event.TYPE == "budget_exhausted" for recorded in router.events())
+
+        assert asked_until_refused() == 1
+        assert asked_until_refused() == 1
+        clock.advance(3600)
+        assert asked_until_refused() == 2
