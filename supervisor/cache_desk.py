@@ -126,6 +126,11 @@ class CacheDesk(HedgeDesk):
         if self.send(cache, Keep(state.request_id, kept, store)):
             entry.cache = ""
 
+    def _withdraw(self, entry: OpenRequest, reason: str) -> None:
+        super()._withdraw(entry, reason)
+        if entry.cache:  # also when it crashed the Supervisor, and so is not forgotten in good order
+            self._leave_cache(entry)
+
     def _forget(self, entry: OpenRequest) -> None:
         if entry.cache:
             self._leave_cache(entry)

@@ -183,7 +183,7 @@ class RequestDesk(LoopActor):
             self._cancel_call(state.deployment_id, entry.call_id, reason)
             if state.hedge is not None:
                 self._cancel_call(state.hedge.deployment_id, state.hedge.call_id, reason)
-        elif entry.pause is None and entry.target is not None and entry.cache != "asked":
+        elif entry.pause is None and entry.target is not None:
             group = self._switchboard.groups.get(state.group)
             if group is not None:
                 self.send(group, Withdraw(entry.call_id))

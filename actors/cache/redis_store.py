@@ -109,8 +109,8 @@ class RedisStore:
 
     async def _close_if_idle(self, client: _Client) -> None:
         if client.users == 0 and client in self._retired:
-            self._retired.discard(client)
             await close_client(client.redis)
+            self._retired.discard(client)  # last: whoever is cancelled before leaves it to `aclose`
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -131,12 +131,15 @@ class _Client:
 def open_client(address: RedisAddress, options: dict[str, Any]) -> Any:
     """A redis-py client that connects when it is first used.
 
+    How long a reply may take is watched here and not by redis-py: its own `socket_timeout` waits with
+    `asyncio.wait_for`, which before Python 3.12 may swallow the cancellation that ours relies on.
+
     Raises:
         ConfigurationError: an option is unknown, or of no use.
     """
     kind = RedisCluster if address.kind == "cluster" else Redis
     _check_names((*options, *address.options), inspect.signature(kind.__init__).parameters)
-    given = {**_defaults(address), **options, "decode_responses": False}
+    given = {**_defaults(address), **options, "socket_timeout": None, "decode_responses": False}
     try:
         return _OPEN[address.kind](address, given)
     except Exception as error:  # noqa: BLE001  (redis-py raises what it likes for a wrong value)
@@ -154,7 +157,7 @@ def _check_names(given: Iterable[str], known: Iterable[str]) -> None:
 
 def _defaults(address: RedisAddress) -> dict[str, Any]:
     """What is ours to say: short waits, and one more try, for a pooled connection that was closed."""
-    options = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
+    options: dict[str, Any] = {"socket_connect_timeout": REDIS_SECONDS}
     return {**options, "retry": Retry(NoBackoff(), 1)} if address.kind != "cluster" else options
 
 

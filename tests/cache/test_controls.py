@@ -4,6 +4,7 @@ import pytest
 
 from turnout import BadRequestError, ConfigurationError
 from turnout.messages.caching import CONTROLS, MAX_KEY_CHARS, CacheControls, parse_controls
+from turnout.testing import SimulatedProvider
 
 
 def test_no_cache_asks_anew_and_keeps_the_new_answer(house):
@@ -24,9 +25,10 @@ def test_no_store_reads_and_keeps_nothing(house):
 
 
 def test_no_store_shares_no_call(house):
-    home = house()
+    home = house({"eu": SimulatedProvider(latency=10)})
     futures = [home.send(cache={"no-store": True}) for _ in range(3)]
     assert len({future.get().id for future in futures}) == 3
+    assert {future.get().route.seconds for future in futures} == {10.0}
 
 
 @pytest.mark.parametrize("past", [{"caching": False}, {"cache": {"no-cache": True, "no-store": True}}])

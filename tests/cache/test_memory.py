@@ -47,6 +47,15 @@ def test_it_is_what_an_obvious_list_would_be(steps, max_entries, max_bytes):
         assert cache.bytes == sum(whole(len(r[1].parts[0])) for r in rows) <= max_bytes
 
 
+def test_what_was_read_last_stays_longest():
+    cache = MemoryCache(2, 10_000)
+    cache.put("a", kept(1), 9.0)
+    cache.put("b", kept(1), 9.0)
+    cache.get("a", 0.0)
+    cache.put("c", kept(1), 9.0)
+    assert (cache.get("a", 0.0) is None, cache.get("b", 0.0) is None) == (False, True)
+
+
 def test_it_says_how_full_it_is():
     cache = MemoryCache(2, 10_000)
     cache.put("k", kept(10), 9.0)

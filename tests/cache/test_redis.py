@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +18,18 @@ GUARD_SECONDS = 30.0
 """A test that is not over by then hangs."""
 
 
+def free_port():
+    """The kernel's choice: a library's own search may find the same one in two runs at a time."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def watching(server, **login):
+    """A client of our own; without a `socket_timeout`, which may swallow what `GUARD_SECONDS` relies on."""
+    return Redis(host=server.host, port=server.port, socket_timeout=None, **login)
+
+
 def entry(deployment_id="eu", **params):
     params = {"model": "openai/gpt-4o", "mock_response": "Hello there", **params}
     return {"model_name": "gpt-4", "litellm_params": params, "model_info": {"id": deployment_id}}
@@ -26,7 +39,7 @@ def lock(server, password):
     """From here on it wants a password; it has none while its starter waits for it to be ready."""
 
     async def main():
-        client = Redis(host=server.host, port=server.port)
+        client = watching(server)
         await client.config_set("requirepass", password)
         await client.aclose()
 
@@ -35,7 +48,7 @@ def lock(server, password):
 
 @pytest.fixture(scope="module")
 def server():
-    with ValkeyServer() as running:
+    with ValkeyServer(port=free_port()) as running:
         lock(running, "made-up")
         yield running
 
@@ -45,7 +58,7 @@ class Redises:
 
     def __init__(self, server):
         self.server = server
-        self.client = Redis(host=server.host, port=server.port, password="made-up")
+        self.client = watching(server, password="made-up")
 
     @property
     def settings(self):
@@ -200,11 +213,10 @@ def test_client_ttl_renews_the_connections_and_breaks_no_open_lookup(on_redis):
         connected = (await redis.client.info("stats"))["total_connections_received"]
         async with Router([entry()], **redis.settings, client_ttl=1e-6) as router:
             for number in range(5):
-                asked = [
-                    router.acompletion("gpt-4", [{"role": "user", "content": f"{number}"}]) for _ in "ab"
-                ]
-                assert len({answer.id for answer in await asyncio.gather(*asked)}) == 1
-            assert len(await redis.holds(5)) == 5
+                texts = [f"{number}.{position}" for position in range(5)]
+                asked = [router.acompletion("gpt-4", [{"role": "user", "content": text}]) for text in texts]
+                assert len({answer.id for answer in await asyncio.gather(*asked)}) == 5
+            assert len(await redis.holds(25)) == 25
             assert router.health()["cache"]["lost"] == 0
         assert (await redis.client.info("stats"))["total_connections_received"] >= connected + 5
         while len(await redis.client.client_list()) > 1:

@@ -19,7 +19,7 @@ def test_one_server():
     assert (kwargs["host"], kwargs["port"], kwargs["db"]) == ("h", 6380, 3)
     assert (kwargs["username"], kwargs["password"]) == ("ann", "p@ss")
     assert kwargs["health_check_interval"] == 5
-    assert kwargs["socket_timeout"] == kwargs["socket_connect_timeout"] == REDIS_SECONDS
+    assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (None, REDIS_SECONDS)
 
 
 def test_tls():
@@ -37,7 +37,7 @@ def test_a_socket_on_this_machine():
 def test_sentinels():
     address = parse_redis_url("rediss+sentinel://ann:pw@s1:26380,s2/orders/4?health_check_interval=5")
     assert address.nodes == (("s1", 26380), ("s2", 26379))
-    client = open_client(address, {"socket_timeout": 0.5})
+    client = open_client(address, {"socket_connect_timeout": 0.5})
     pool = client.connection_pool
     assert isinstance(pool, SentinelConnectionPool)
     assert pool.service_name == "orders"
@@ -46,7 +46,7 @@ def test_sentinels():
     assert kwargs["health_check_interval"] == 5
     watchers = pool.sentinel_manager.sentinels
     assert [w.connection_pool.connection_kwargs["host"] for w in watchers] == ["s1", "s2"]
-    assert watchers[0].connection_pool.connection_kwargs["socket_timeout"] == 0.5
+    assert watchers[0].connection_pool.connection_kwargs["socket_connect_timeout"] == 0.5
     assert watchers[0].connection_pool.connection_class is SSLConnection
 
 

@@ -32,6 +32,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def watching(server):
+    """A client of our own; without a `socket_timeout`, which may swallow what `GUARD_SECONDS` relies on."""
+    return Redis(host=server.host, port=server.port, socket_timeout=None)
+
+
 def router(port, **kwargs):
     return Router(
         [ENTRY], cache_responses=True, redis_host="127.0.0.1", redis_port=port, cache_kwargs=kwargs or {}
@@ -173,8 +178,8 @@ GARBAGE = [
 
 def test_garbage_is_a_miss_and_is_written_over(caplog):
     async def test():
-        with ValkeyServer() as server:
-            redis = Redis(host=server.host, port=server.port)
+        with ValkeyServer(port=free_port()) as server:
+            redis = watching(server)
             async with router(server.port) as one:
                 await one.acompletion("gpt-4", MESSAGES)
                 while not (keys := await redis.keys()):
@@ -201,8 +206,8 @@ def test_garbage_is_a_miss_and_is_written_over(caplog):
 
 def test_a_wrong_password_is_an_outage_like_any_other():
     async def test():
-        with ValkeyServer() as server:
-            redis = Redis(host=server.host, port=server.port)
+        with ValkeyServer(port=free_port()) as server:
+            redis = watching(server)
             await redis.config_set("requirepass", "made-up")
             await redis.aclose()
             settings = {"redis_host": server.host, "redis_port": server.port, "redis_password": "hush"}
@@ -216,8 +221,8 @@ def test_a_wrong_password_is_an_outage_like_any_other():
 
 def test_a_server_that_is_full_keeps_no_answer_and_gives_those_it_has():
     async def test():
-        with ValkeyServer() as server:
-            redis = Redis(host=server.host, port=server.port)
+        with ValkeyServer(port=free_port()) as server:
+            redis = watching(server)
             async with router(server.port) as one:
                 await one.acompletion("gpt-4", MESSAGES)
                 while not (await one.acompletion("gpt-4", MESSAGES)).route.cache_hit:
@@ -235,8 +240,8 @@ def test_a_server_that_is_full_keeps_no_answer_and_gives_those_it_has():
 
 def test_a_connection_that_the_server_closed_while_idle_is_no_loss():
     async def test():
-        with ValkeyServer() as server:
-            redis = Redis(host=server.host, port=server.port)
+        with ValkeyServer(port=free_port()) as server:
+            redis = watching(server)
             async with router(server.port) as one:
                 await one.acompletion("gpt-4", MESSAGES)
                 while not (await one.acompletion("gpt-4", MESSAGES)).route.cache_hit:

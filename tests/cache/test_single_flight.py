@@ -114,6 +114,37 @@ def test_closing_the_router_ends_those_who_wait(house):
             future.get()
 
 
+def test_when_the_group_crashes_those_who_wait_for_the_cache_go_on_waiting(house):
+    home = house({"eu": SimulatedProvider(latency=10)})
+    leader, follower = home.send(), home.send()
+    inbox = home.router._switchboard.groups["gpt-4"].actor_inbox
+    inbox._handlers[str] = lambda text: 1 / 0
+    inbox.deliver("boom")
+    home.clock.advance(1)
+    assert leader.get().id == follower.get().id
+    assert home.calls == 1
+
+
+def test_when_the_leader_crashes_the_supervisor_a_follower_takes_over(house, monkeypatch):
+    from turnout.supervisor.supervisor import Supervisor
+
+    home = house({"eu": SimulatedProvider(latency=10)})
+    leader, follower = home.send(), home.send()
+    real, left = Supervisor._succeed, [1]
+
+    def broken(self, *args):
+        if left:
+            left.pop()
+            raise ZeroDivisionError
+        real(self, *args)
+
+    monkeypatch.setattr(Supervisor, "_succeed", broken)
+    with pytest.raises(RequestError, match="Supervisor crashed"):
+        leader.get()
+    assert follower.get().route.seconds == 20.0
+    assert home.health()["in_flight"] == 0
+
+
 def test_when_the_cache_crashes_those_who_wait_go_on_without(house):
     home = house({"eu": SimulatedProvider(latency=10)})
     leader, follower = home.send(), home.send()

@@ -111,6 +111,14 @@ def test_what_a_content_filter_cut_is_given_to_those_who_wait_but_not_kept():
         futures = [router.ask(request, block=False) for _ in range(3)]
         assert [future.get().route.cache_hit for future in futures] == [False, True, True]
         assert not router.ask(request).route.cache_hit
+        streamed = CompletionRequest(model="gpt-4", messages=request.messages, stream=True)
+        futures = [router.ask(streamed, block=False) for _ in range(2)]
+        streams = [future.get() for future in futures]
+        assert [stream.text for stream in streams if list(stream)] == ["I", "I"]
+        assert [stream.route.cache_hit for stream in streams] == [False, True]
+        again = router.ask(streamed)
+        assert list(again)
+        assert not again.route.cache_hit
 
 
 def test_tool_calls_and_fields_that_a_provider_added_come_back_as_they_were():
