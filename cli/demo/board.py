@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from ...messages.events import (
+    BudgetExhausted,
+    CacheHit,
     CallAbandoned,
     CallCancelled,
     CallFailed,
@@ -37,7 +39,7 @@ RECENT = 20
 
 @define
 class Row:
-    """One deployment; `cooling_until` is router time."""
+    """One deployment; `cooling_until` is router time, `spent` whether its budget is used up."""
 
     id: str
     group: str
@@ -46,6 +48,7 @@ class Row:
     failed: int = 0
     cooldowns: int = 0
     cooling_until: float | None = None
+    spent: bool = False
     tokens: int = 0
     cost: float = 0.0
     recent: deque[float] = field(factory=lambda: deque(maxlen=RECENT))
@@ -57,6 +60,8 @@ class Row:
 
     def state(self, now: float) -> str:
         """In a word or two."""
+        if self.spent:
+            return "budget spent"
         if self.cooling_until is None:
             return "ready"
         left = self.cooling_until - now
@@ -75,6 +80,7 @@ class Board:
     cancelled: int = 0
     retries: int = 0
     fallbacks: int = 0
+    cache_hits: int = 0
     waits: int = 0
     waited: float = 0.0
     story: str | None = None
@@ -141,6 +147,15 @@ class Board:
     @_apply.register
     def _(self, _event: CooldownEnded, name: str) -> None:
         self.rows[name].cooling_until = None
+
+    @_apply.register
+    def _(self, _event: BudgetExhausted, name: str) -> None:
+        if name in self.rows:
+            self.rows[name].spent = True
+
+    @_apply.register
+    def _(self, _event: CacheHit, _name: str) -> None:
+        self.cache_hits += 1
 
     @_apply.register
     def _(self, _event: RequestAccepted, _name: str) -> None:

@@ -15,7 +15,6 @@ from ..failure import EXIT_FAILED, Failure, complain
 from .board import Board
 from .scene import BEHAVIOURS, SETTINGS, Planned, model_list, plan
 from .screen import Screen, make_screen
-from .story import tell
 from .traffic import Received, send_all
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ async def _send(api_base: str, planned: list[Planned], screen: Screen, seed: int
                 board.catch_up(router)
                 screen.show(board)
         await traffic
-        story = () if board.story is None else tuple(tell(router.events(stream=f"request/{board.story}")))
+        story = () if board.story is None else tuple(router.explain(board.story).lines())
     return _Result(board, received, story)
 
 
@@ -92,6 +91,7 @@ def _summary(result: _Result) -> Iterator[str]:
     board, received = result.board, result.received
     errors = ", ".join(f"{count} {name}" for name, count in received.errors.most_common()) or "none"
     cooldowns = sum(row.cooldowns for row in board.rows.values())
+    spent = ", ".join(row.id for row in board.rows.values() if row.spent) or "none"
     yield ""
     yield f"answers     {received.answers}, {received.streams} of them streams"
     yield f"errors      {errors}"
@@ -99,11 +99,13 @@ def _summary(result: _Result) -> Iterator[str]:
     yield f"fallbacks   {board.fallbacks}"
     yield f"waits       {board.waits} for a free deployment; {board.waited:.1f} s waited in all"
     yield f"cooldowns   {cooldowns}"
+    yield f"cache       {board.cache_hits} answers"
+    yield f"budgets     {spent} used up"
     yield f"tokens      {board.tokens}"
     yield f"cost        ${board.cost:.6f}"
     if result.story:
         yield ""
-        yield f"request {board.story} fell back; its events:"
+        yield "One that fell back, explained:"
         yield from (f"  {line}" for line in result.story)
 
 

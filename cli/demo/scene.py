@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["BEHAVIOURS", "NOTES", "SETTINGS", "Planned", "model_list", "plan"]
 
 STREAM_EVERY = 4
+POPULAR = 3
+"""Questions that are asked again and again, so that the cache has something to do."""
+
+POPULAR_SHARE = 0.2
 TOKENS_PER_MILLION = 1_000_000
 
 
@@ -51,10 +55,10 @@ PARTS = (
     _Part(
         "smart",
         "smart-slow",
-        "slow, 2 at a time",
+        "slow, 2 at a time, may cost $0.002",
         Behaviour(Span(0.35, 0.15), 0.01, words=30),
         (2.50, 10.0),
-        {"max_parallel_requests": 2},
+        {"max_parallel_requests": 2, "max_budget": 0.002, "budget_duration": "1h"},
     ),
     _Part(
         "smart",
@@ -92,6 +96,7 @@ SETTINGS: dict[str, Any] = {
     "timeout": 20.0,
     "allowed_fails": 2,
     "cooldown_time": 1.0,
+    "cache_responses": True,
 }
 BEHAVIOURS = {part.id: part.behaviour for part in PARTS}
 NOTES = {part.id: part.note for part in PARTS}
@@ -129,6 +134,13 @@ def plan(requests: int, per_second: float, rng: random.Random) -> list[Planned]:
     """The requests of one run: they come as customers do, at random moments; a quarter stream."""
     groups = rng.choices(list(SHARES), list(SHARES.values()), k=requests)
     return [
-        Planned(rng.expovariate(per_second), group, number % STREAM_EVERY == 0, f"Question {number}")
+        Planned(rng.expovariate(per_second), group, number % STREAM_EVERY == 0, _prompt(number, rng))
         for number, group in enumerate(groups, start=1)
     ]
+
+
+def _prompt(number: int, rng: random.Random) -> str:
+    """A question of its own, or one that many ask."""
+    if rng.random() < POPULAR_SHARE:
+        return f"Popular question {rng.randrange(POPULAR)}"
+    return f"Question {number}"

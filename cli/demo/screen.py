@@ -44,7 +44,7 @@ def summary_line(board: Board) -> str:
     """The totals in one line."""
     return (
         f"{board.retries} retries · {board.fallbacks} fallbacks · {board.waits} waits · "
-        f"{board.errors} errors · {board.tokens} tokens · ${board.cost:.4f}"
+        f"{board.cache_hits} from cache · {board.errors} errors · {board.tokens} tokens · ${board.cost:.4f}"
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -11,10 +12,10 @@ from turnout.cli.demo.board import Board, Row
 from turnout.cli.demo.command import _verdict
 from turnout.cli.demo.scene import BEHAVIOURS, SETTINGS, Planned, model_list, plan
 from turnout.cli.demo.screen import PlainScreen, make_screen
-from turnout.cli.demo.story import tell
 from turnout.cli.demo.traffic import Received, send_all
 from turnout.cli.failure import Failure
 from turnout.cli.main import main
+from turnout.messages.errors import NoDeploymentsAvailable
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import RouterSettings
 from turnout.supervisor.router import Router
@@ -27,7 +28,7 @@ def test_every_request_of_the_demo_ends_and_it_says_what_happened(capfd):
     assert main(["demo", "--requests", "40", "--rate", "80", "--plain"]) == 0
     out, complaints = capfd.readouterr()
     assert complaints == ""
-    for word in ("answers", "errors", "retries", "fallbacks", "waits", "tokens", "cost"):
+    for word in ("answers", "errors", "retries", "fallbacks", "waits", "cache", "budgets", "tokens", "cost"):
         assert f"\n{word} " in out
     assert "10 of them streams" in out or "errors      none" not in out
     assert "falls back from group" in out
@@ -108,22 +109,27 @@ def test_the_board_follows_a_call_while_it_is_open(fallen_back):
     assert (board.rows["fine"].open, board.accepted, board.done) == (0, 2, 2)
 
 
-def test_the_story_of_a_request_that_fell_back_is_told_in_order(fallen_back):
-    board = Board()
-    board.catch_up(fallen_back)
-    lines = list(tell(fallen_back.events(stream=f"request/{board.story}")))
-    told = [
-        "accepted: an answer from group 'b'",
-        "attempt 1: broken",
-        "failed: InternalServerError (500) after 0.500 s",
-        "attempt 2: broken",
-        "failed: InternalServerError (500) after 0.500 s",
-        "falls back from group 'b' to 'a'",
-        "attempt 3: fine",
-        "answered by fine after 1.000 s, for $",
-    ]
-    assert all(words in line for words, line in zip(told, lines, strict=True)), lines
-    assert lines[-1].startswith("+ 1.000 s")
+def test_the_board_shows_whose_budget_is_used_up_and_what_came_from_the_cache():
+    price = {"input_cost_per_token": 1, "output_cost_per_token": 1}
+    entry = {
+        "model": "openai/a",
+        "mock_response": "Hello",
+        "max_budget": 60,
+        "budget_duration": "1h",
+        **price,
+    }
+    deployments = [{"model_name": "a", "litellm_params": entry, "model_info": {"id": "dear"}}]
+    with Router(deployments, clock=FakeClock(), cache_responses=True) as router:
+        board = Board()
+        router.completion("a", HELLO, max_tokens=2)
+        router.completion("a", HELLO, max_tokens=2)
+        board.catch_up(router)
+        assert (board.cache_hits, board.rows["dear"].state(0.0)) == (1, "ready")
+        with suppress(NoDeploymentsAvailable):
+            for number in range(20):
+                router.completion("a", [{"role": "user", "content": f"Question {number}"}], max_tokens=2)
+        board.catch_up(router)
+        assert board.rows["dear"].state(0.0) == "budget spent"
 
 
 def test_after_its_cooldown_a_deployment_is_half_open_until_its_probe_is_back():
