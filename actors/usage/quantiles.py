@@ -7,6 +7,7 @@ other portions gives the same (Masson, Rim, Lee: DDSketch, VLDB 2019). The arith
 
 from __future__ import annotations
 
+from math import ceil, log
 from typing import Any
 
 from ddsketch.mapping import LogarithmicMapping
@@ -19,8 +20,11 @@ RELATIVE_ACCURACY = 0.01
 MAX_BINS = 1024
 """Values that lie within a factor of 780 million; below that the shortest are taken together."""
 
+MAX_RECENT = 64
+"""Bins that are counted beside the sketch until somebody asks: values are alike, and a dict is quicker."""
+
 _mapping = LogarithmicMapping(RELATIVE_ACCURACY)
-_key = _mapping.key
+_PER_BIN = 1 / log(_mapping.gamma)
 _SHORTEST = 1e-6
 """Seconds that count as none: a fake clock does not move while a mock answers."""
 
@@ -28,66 +32,76 @@ _SHORTEST = 1e-6
 class Quantiles:
     """How a quantity of seconds is spread."""
 
-    __slots__ = ("_store", "_zeros", "longest", "total")
+    __slots__ = ("_recent", "_store", "_zeros", "count", "longest", "total")
 
     def __init__(self) -> None:
         self._store: Any = None
+        self._recent: dict[int, int] = {}
         self._zeros = 0
+        self.count = 0
         self.total = 0.0
         self.longest = 0.0
 
     def __repr__(self) -> str:
         return f"<Quantiles of {self.count} · {self.total:g} s>"
 
-    @property
-    def count(self) -> int:
-        """How many values there were."""
-        return self._zeros + (0 if self._store is None else round(self._store.count))
-
     def add(self, seconds: float) -> None:
         """Take one more value; one below 0 counts as 0."""
+        self.count += 1
         if seconds < _SHORTEST:
             self._zeros += 1
             return
-        store = self._store
-        if store is None:
-            store = self._store = CollapsingLowestDenseStore(MAX_BINS)
-        store.add(_key(seconds))
+        key = ceil(log(seconds) * _PER_BIN)  # what the mapping's `key` does, in a third of the time
+        recent = self._recent
+        recent[key] = recent.get(key, 0) + 1
         self.total += seconds
         if seconds > self.longest:
             self.longest = seconds
+        if len(recent) > MAX_RECENT:
+            self._settled()
+
+    def _settled(self) -> Any:
+        """The store, with everything in it; None when there was never anything."""
+        recent, store = self._recent, self._store
+        if recent:
+            if store is None:
+                store = self._store = CollapsingLowestDenseStore(MAX_BINS)
+            for key, times in recent.items():
+                store.add(key, times)
+            recent.clear()
+        return store
 
     def merge(self, other: Quantiles) -> None:
-        """Take all that `other` has taken; it stays as it is."""
+        """Take all that `other` has taken; what it holds stays as it is."""
         self._zeros += other._zeros
+        self.count += other.count
         self.total += other.total
         self.longest = max(self.longest, other.longest)
-        if other._store is not None:
-            if self._store is None:
+        theirs = other._settled()
+        if theirs is not None:
+            if self._settled() is None:
                 self._store = CollapsingLowestDenseStore(MAX_BINS)
-            self._store.merge(other._store)
+            self._store.merge(theirs)
 
     def at(self, share: float) -> float | None:
         """The value that `share` (0 to 1) of all values do not exceed; None when there are none."""
-        count = self.count
-        if not count:
+        if not self.count:
             return None
-        rank = share * (count - 1)
+        rank = share * (self.count - 1)
         if rank < self._zeros:
             return 0.0
-        value: float = _mapping.value(self._store.key_at_rank(rank - self._zeros))
+        value: float = _mapping.value(self._settled().key_at_rank(rank - self._zeros))
         return min(value, self.longest)
 
     @property
     def mean(self) -> float | None:
         """The exact mean; None when there are no values."""
-        count = self.count
-        return self.total / count if count else None
+        return self.total / self.count if self.count else None
 
     def snapshot(self) -> list[Any]:
         """JSON-able, and as small as the values are alike."""
         bins: list[float] = []
-        store = self._store
+        store = self._settled()
         if store is not None:
             for key, weight in enumerate(store.bins, store.offset):
                 if weight:
@@ -99,6 +113,7 @@ class Quantiles:
         """What `snapshot` gave."""
         made = cls()
         made._zeros, made.total, made.longest, bins = state
+        made.count = made._zeros + round(sum(bins[1::2]))
         if bins:
             made._store = CollapsingLowestDenseStore(MAX_BINS)
             for key, weight in zip(bins[::2], bins[1::2], strict=True):

@@ -113,7 +113,8 @@ class UsageState:
                 if recorded.position != position + 1:  # positions have gaps only where events were lost
                     self.complete = False
                 position = recorded.position
-                first = first or recorded
+                if first is None:
+                    first = recorded
                 last = recorded
                 count = _COUNT.get(type(recorded.event))
                 if count is not None:
@@ -239,12 +240,9 @@ class UsageState:
 
     def _used(self, calls: CallTally, recorded: Recorded) -> None:
         event: Any = recorded.event
-        calls.used(event.prompt_tokens, event.completion_tokens, event.cost)
-        tokens = event.prompt_tokens + event.completion_tokens
-        if tokens:
-            self.timeline.add("tokens", tokens, recorded.at)
-        if event.cost:
-            self.timeline.add("cost", event.cost, recorded.at)
+        prompt, completion, cost = event.prompt_tokens, event.completion_tokens, event.cost
+        calls.used(prompt, completion, cost)
+        self.timeline.used(prompt + completion, cost or 0.0, recorded.at)
 
     # -- requests
 

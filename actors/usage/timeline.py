@@ -43,6 +43,14 @@ class Timeline:
             self._go_on(at)
         self._current[name] += amount
 
+    def used(self, tokens: int, cost: float, at: float) -> None:
+        """The same for what a call used."""
+        if at >= self._end:
+            self._go_on(at)
+        current = self._current
+        current["tokens"] += tokens
+        current["cost"] += cost
+
     def _go_on(self, at: float) -> None:
         if self.start is None:
             self.start = at - at % self.step

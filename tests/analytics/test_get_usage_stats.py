@@ -222,3 +222,25 @@ def test_a_question_that_dies_with_the_actor_is_answered_from_the_journal(
     assert router.get_usage_stats()["total"]["requests"] == 1
     future.get()
     assert router.get_usage_stats()["total"]["successes"] == 1
+
+
+def test_health_checks_are_nobodys_requests_and_what_they_used_counts(make_router, ask, deployment):
+    router = make_router([deployment("eu")])
+    ask(router)
+    before = router.get_usage_stats()
+    router.health_check()
+    after = router.get_usage_stats()
+    entry = after["deployments"]["eu"]
+    assert (entry["requests"], entry["health_checks"]) == (1, 1)
+    assert (after["total"]["requests"], after["total"]["calls"]) == (1, 1)
+    assert entry["tokens"]["total"] > before["deployments"]["eu"]["tokens"]["total"]
+    assert entry["latency"] == before["deployments"]["eu"]["latency"]
+
+
+def test_an_answer_from_the_cache_is_a_hit_and_costs_nothing(make_router, ask, deployment):
+    router = make_router([deployment("eu")], cache_responses=True)
+    for _ in range(3):
+        ask(router)
+    total = router.get_usage_stats()["total"]
+    assert (total["requests"], total["cache_hits"], total["calls"]) == (3, 2, 1)
+    assert total["cost"] == router.get_usage_stats()["deployments"]["eu"]["cost"]

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from turnout import Router
+from turnout.cli import health as command
 from turnout.cli.main import main
 from turnout.testing.upstream import Behaviour, run_upstream
 
@@ -70,9 +72,19 @@ def test_as_json_it_is_the_report_of_the_router(health):
     assert report["unhealthy_endpoints"][0]["deployment_id"] == "broken"
 
 
-def test_it_alerts_nobody_and_caches_nothing(health):
-    settings = "router_settings: {cache_responses: true, redis_url: 'redis://localhost:1', num_retries: 2}"
-    assert health([("one", "gpt-4")], settings=settings)[0] == 0
+def test_it_alerts_nobody_and_keeps_nothing(health, monkeypatch):
+    made = []
+
+    class Watched(Router):
+        def __init__(self, entries, **settings):
+            made.append(settings)
+            super().__init__(entries, **settings)
+
+    monkeypatch.setattr(command, "Router", Watched)
+    alerting = "alerting_config: {webhook_url: 'http://localhost:1'}"
+    settings = f"{{{alerting}, cache_responses: true, redis_url: 'redis://localhost:1', num_retries: 2}}"
+    assert health([("one", "gpt-4")], settings=f"router_settings: {settings}")[0] == 0
+    assert made == [{"num_retries": 2}]
 
 
 def test_a_wrong_configuration_is_not_asked(health):

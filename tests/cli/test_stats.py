@@ -5,6 +5,7 @@ import json
 import pytest
 
 from turnout import RequestError, Router
+from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.cli.main import main
 from turnout.cli.sparkline import BARS, sparkline
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
@@ -137,3 +138,17 @@ def test_what_is_no_journal_is_one_clear_line_and_is_not_made(tmp_path, stats, c
 )
 def test_a_line_over_time_has_its_highest_bar_at_the_largest_value(values, line):
     assert sparkline(values) == line
+
+
+def test_only_what_came_after_the_last_snapshot_is_read(journal, stats, monkeypatch):
+    asked = []
+    read = SqliteReader.read
+
+    def watched(self, stream=None, after=0, limit=None):
+        asked.append(after)
+        return read(self, stream, after, limit)
+
+    monkeypatch.setattr(SqliteReader, "read", watched)
+    assert stats(journal[0])[0] == 0
+    assert len(asked) == 1
+    assert asked[0] > 50
