@@ -6,7 +6,7 @@ jumps while the router lives (see :mod:`turnout.actors.runtime.clock`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import field
 
@@ -147,7 +147,8 @@ class CallOutcome(Value, frozen=True):
     """How one provider call ended, told by the caller task to its deployment.
 
     `usage` is None when nobody said; `limits` when no such header came. For a stream the chunks
-    went to the caller through its channel, so `response` is None.
+    went to the caller through its channel, so `response` is None. `source` is what the response was
+    made of, where that is at hand: its JSON, or the plain data; who keeps answers keeps this.
     """
 
     status: Literal["succeeded", "failed", "cancelled"]
@@ -155,6 +156,7 @@ class CallOutcome(Value, frozen=True):
     error: RequestError | None = None
     usage: Usage | None = None
     limits: ProviderLimits | None = None
+    source: Any = None
 
 
 class LeftOut(Value, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..actors.cache.answers import CACHED_KINDS, joined_answer, pack_part, unpack_answer
+from ..actors.cache.answers import CACHED_KINDS, joined_answer, pack_answer, unpack_answer
 from ..actors.cache.tape import NOT_KEPT, PlaybackChannel, TapedChannel
 from ..messages.caching import DEFAULT, CacheFound, Keep, Kept, LeaveCache, LookUp
 from ..messages.events import CacheHit, RequestSucceeded
@@ -120,8 +120,8 @@ class CacheDesk(HedgeDesk):
                 return
             parts, store = tuple(channel.tape), channel.kept
         else:
-            response = ended.outcome.response
-            parts, store = (pack_part(response),), _worth_keeping(response)
+            response, source = ended.outcome.response, ended.outcome.source
+            parts, store = (pack_answer(response, source),), _worth_keeping(response)
         kept = Kept(request.KIND, entry.streamed, group, ended.deployment_id, now, parts)
         if self.send(cache, Keep(state.request_id, kept, store)):
             entry.cache = ""

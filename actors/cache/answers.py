@@ -5,6 +5,7 @@ JSON, since other processes read it, too, and since nothing that is read can run
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,7 @@ __all__ = [
     "GarbageError",
     "joined_answer",
     "pack",
+    "pack_answer",
     "pack_part",
     "unpack",
     "unpack_answer",
@@ -60,6 +62,21 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Envelope).decode
+
+
+def pack_answer(response: Any, source: Any) -> bytes:
+    """A whole answer as JSON: the very bytes it came in, where they are at hand.
+
+    Args:
+        response: the answer.
+        source: what it was made of (see `CallOutcome.source`); None when nobody has it.
+    """
+    if type(source) is bytes:
+        return source
+    if source is not None:
+        with suppress(TypeError, ValueError):  # tools of the user's own classes, for one
+            return _encode(source)
+    return pack_part(response)
 
 
 def pack_part(value: Any) -> bytes:

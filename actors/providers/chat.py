@@ -34,11 +34,12 @@ class ChatCodec(OpenAICodec):
             response: ModelResponse | None = _parse_response(body)
         except ValidationError:
             response = None  # gone before anything is raised: its text quotes the answer
+        source: bytes | None = body
         if response is None:
-            response = self._salvaged(body, call)
+            response, source = self._salvaged(body, call), None
         if not response.choices:
             raise self.complained(body, call) or unusable(self.deployment, "200 without choices")
-        return Decoded(response, None if response.usage is None else usage_of(response.usage))
+        return Decoded(response, None if response.usage is None else usage_of(response.usage), source)
 
     def _salvaged(self, body: bytes, call: Call) -> ModelResponse:
         """An answer that lacks no more than its id; anything else is an error."""

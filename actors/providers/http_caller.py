@@ -214,7 +214,7 @@ class HttpCall:
             return await self._streamed(codec, answer)
         kind = answer.headers.get("content-type", "")
         decoded = codec.decode(await self._whole(codec), self._call, kind)
-        return CallOutcome("succeeded", decoded.response, usage=decoded.usage, limits=self._limits)
+        return CallOutcome("succeeded", decoded.response, None, decoded.usage, self._limits, decoded.source)
 
     # -- whole answers
 

@@ -85,6 +85,7 @@ class MockCall:
         "_deployment",
         "_opened",
         "_over",
+        "_source",
         "_timer",
         "_usage",
     )
@@ -101,6 +102,7 @@ class MockCall:
         self._clock = clock
         self._timer: Timer | None = None
         self._chunks: Iterator[Any] | None = None
+        self._source: dict[str, Any] | None = None
         self._usage: Usage | None = None
         self._opened = False
         self._over = False
@@ -151,7 +153,7 @@ class MockCall:
         if usage is None and getattr(response, "usage", None) is not None:
             usage = usage_of(response.usage)
         if not self._call.stream:
-            self._finish(CallOutcome("succeeded", response, usage=usage))
+            self._finish(CallOutcome("succeeded", response, usage=usage, source=self._source))
             return
         self._usage = usage
         chunks_of = CHUNKERS.get(self._call.request.KIND, _chunks_of)
@@ -247,21 +249,20 @@ class MockCall:
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if tool_calls is not None:
             message["tool_calls"] = tool_calls
-        return _parse_response(
-            {
-                "id": "chatcmpl-" + call.call_id,
-                "created": int(self._clock.now()),
-                "model": self._model(),
-                "choices": [
-                    {"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop"}
-                ],
-                "usage": {
-                    "prompt_tokens": prompt,
-                    "completion_tokens": completion,
-                    "total_tokens": prompt + completion,
-                },
-            }
-        )
+        self._source = {
+            "id": "chatcmpl-" + call.call_id,
+            "created": int(self._clock.now()),
+            "model": self._model(),
+            "choices": [
+                {"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop"}
+            ],
+            "usage": {
+                "prompt_tokens": prompt,
+                "completion_tokens": completion,
+                "total_tokens": prompt + completion,
+            },
+        }
+        return _parse_response(self._source)
 
     # -- as a stream
 

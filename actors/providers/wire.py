@@ -49,10 +49,14 @@ def head_of(method: str, url: httpx.URL, headers: Iterable[tuple[bytes, bytes]])
 
 @frozen
 class Decoded:
-    """A whole answer. `usage` is None when the provider did not say."""
+    """A whole answer. `usage` is None when the provider did not say.
+
+    `source` is the body, where the response is that and nothing else.
+    """
 
     response: Answer
     usage: Usage | None
+    source: bytes | None = None
 
 
 class StreamDecoder(Protocol):
