@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.runtime.chance import make_rng
 from ..testing.simulation.marks import MARKS
 from ..testing.simulation.run import DEFAULT_HOURS, Summary, run_seeds
+from ..testing.simulation.shrink import shrink
 from .failure import EXIT_FAILED
 from .progress import Progress
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from ..testing.simulation.run import Outcome
 
 __all__ = ["add_to"]
+
+TOLD = 5
+"""Failures that are told of; all of them are counted."""
+
+SHOWN = 40
+WIDTH = 200
+"""Events of a shortened history that are shown, and characters of each."""
 
 HELP = "run the router in simulated worlds and hold it to its invariants"
 EPILOG = """\
@@ -59,6 +67,7 @@ def add_to(commands: Any) -> None:
         metavar="N",
         help="from so many seeds on a mark that was never reached is a failure (%(default)s)",
     )
+    parser.add_argument("--no-shrink", action="store_true", help="look for no shorter history of a failure")
     parser.add_argument("--keep", metavar="FILE", help="append seeds that fail to this file")
     parser.set_defaults(run=run)
 
@@ -75,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
             progress.step(f"{len(summary.failures)} failed · {summary.events:,} events")
             if not outcome.ok:
                 _keep(arguments.keep, outcome)
-    return _report(summary, first, asks_for_marks=total >= arguments.marks_from)
+    shrinks = not arguments.no_shrink
+    return _report(summary, first, asks_for_marks=total >= arguments.marks_from, shrinks=shrinks)
 
 
 def _keep(path: str | None, outcome: Outcome) -> None:
@@ -84,9 +94,11 @@ def _keep(path: str | None, outcome: Outcome) -> None:
             file.write(f"{outcome.seed} {outcome.hours:g}  # {outcome.invariant}\n")
 
 
-def _report(summary: Summary, first: int, *, asks_for_marks: bool) -> int:
-    for outcome in summary.failures[:5]:
+def _report(summary: Summary, first: int, *, asks_for_marks: bool, shrinks: bool) -> int:
+    for outcome in summary.failures[:TOLD]:
         _tell(outcome)
+    if summary.failures and shrinks:
+        _tell_shorter(summary.failures[0])
     reached = len(MARKS) - len(summary.marks.missing)
     print(
         f"{summary.seeds} seeds from {first} · {summary.requests:,} requests · {summary.events:,} events · "
@@ -103,10 +115,25 @@ def _report(summary: Summary, first: int, *, asks_for_marks: bool) -> int:
 def _tell(outcome: Outcome) -> None:
     print(f"\nseed {outcome.seed}: {outcome.problem}")
     print(f"  in {outcome.options}")
-    for line in outcome.last[-15:]:
-        print(f"  {line[:200]}")
-    print(f"  again: python -m turnout simulate --seed {outcome.seed} --hours {outcome.hours:g}\n")
+    print(f"  again: python -m turnout simulate --seed {outcome.seed} --hours {outcome.hours:g}")
     sys.stdout.flush()
+
+
+def _tell_shorter(outcome: Outcome) -> None:
+    """The shortest history that goes wrong in the same way."""
+    try:
+        shrunk = shrink(outcome)
+    except ImportError:
+        print("  (with hypothesis installed a shorter history would be looked for)")
+        return
+    shortest = shrunk.outcome
+    print(
+        f"\nthe shortest history found ({shrunk.draws_before} draws made {shrunk.draws}, "
+        f"{shrunk.runs} runs): {shortest.requests} requests, {shortest.events} events"
+    )
+    print(f"  {shortest.problem}\n  in {shortest.options}")
+    for line in shortest.last[-SHOWN:]:
+        print(f"  {line[:WIDTH]}")
 
 
 def _count(text: str) -> int:

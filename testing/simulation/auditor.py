@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...actors.deployment.state import DeploymentState
@@ -20,7 +21,7 @@ from ...messages.events import (
 from ...supervisor.compile_rules import limits_of
 from .deployment_book import DeploymentBook
 from .options import KEY, PROMPT
-from .request_book import RequestBook
+from .request_book import STALE, RequestBook, RetriesMade
 from .upstream import ANSWER
 from .violation import Violation
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .callers import Callers
     from .disk import SimulatedDisk
     from .marks import Marks
+    from .request_book import Accusation
     from .rulebook import Rulebook
     from .upstream import SimulatedUpstream
 
@@ -41,6 +43,10 @@ __all__ = ["Auditor"]
 _SECRETS = (PROMPT.encode(), KEY.encode(), ANSWER.encode())
 _FINAL = frozenset({"request_succeeded", "request_failed", "request_cancelled"})
 _DIGEST_BYTES = 16
+_NOTHING: dict[str, Any] = {}
+
+LOOKED_AT = 4
+"""Waiting requests that are looked at in each step, the oldest first."""
 
 RECENT = 4_000
 """Events that are kept to tell what led to a violation."""
@@ -72,6 +78,9 @@ class Auditor:
         self._position = 0
         self._touched: set[str] = set()
         self._moved: set[str] = set()
+        self._waiting: dict[str, RequestBook] = {}
+        self._retried = RetriesMade()
+        self._accused: list[Accusation] = []
         self._heard: list[Recorded] = []
         self._shadows: dict[str, _Shadow] = {}
         self._blind: set[str] = set()  # they come back from a journal that has lost some of their events
@@ -145,6 +154,9 @@ class Auditor:
             kind, _, name = item.stream.partition("/")
             if kind == "deployment":
                 self._of_deployment(name, item)
+            elif kind == "router":
+                if item.event.TYPE == "events_lost":
+                    self.marks.sometimes("journal lost events")
             elif kind == "request":
                 self._of_request(name, item)
 
@@ -175,8 +187,7 @@ class Auditor:
         event = item.event
         parallel = None
         if type(event) is CallStarted:
-            asker = self.callers.open.get(event.request_id)
-            parallel = None if asker is None else asker.fields.get("max_parallel_requests")
+            parallel = self.callers.fields.get(event.request_id, _NOTHING).get("max_parallel_requests")
         elif isinstance(event, (CallSucceeded, CallFailed, CallCancelled)):
             self._usage_is_what_was_told(event, item.at)
             self._moved.add(event.request_id)
@@ -203,17 +214,21 @@ class Auditor:
         if type(event) is RequestAccepted:
             if book is not None:
                 raise Violation("I1", f"request {name} was accepted twice", item.at)
-            asker = self.callers.open.get(name)
-            fields = None if asker is None else asker.fields
-            book = RequestBook(self.rules, self.marks, self.deployments, fields)
+            fields = self.callers.fields.get(name)
+            book = RequestBook(self.rules, self.marks, self.deployments, self._retried, self._accused, fields)
             self.requests[name] = book
             heapq.heappush(self._deadlines, (event.deadline, name))
         elif book is None:
             raise Violation("I1", f"request {name}: {event.TYPE}, and it is not open", item.at)
         book.apply(event, item.at)
         self._moved.add(name)
+        if book.phase == "waiting":
+            self._waiting[name] = book
+        elif self._waiting:
+            self._waiting.pop(name, None)
         if book.phase == "done":
             del self.requests[name]
+            self.callers.fields.pop(name, None)
 
     # -- between two steps
 
@@ -228,6 +243,7 @@ class Auditor:
         self._replies_are_there(now)
         self._nobody_is_late(now)
         self._nobody_is_nowhere(now)
+        self._nobody_waits_in_vain(now)
 
     def _replies_are_there(self, now: float) -> None:
         """I1: the reply and the record of it come together."""
@@ -236,6 +252,8 @@ class Auditor:
             if book is not None and not caller.left:
                 raise Violation("I1", f"request {caller.request_id} had its reply, unrecorded", now)
             self._says_no_secret(caller.error, now)
+            if "max_queue" in str(caller.error):
+                self.marks.sometimes("waiting room full")
         self.callers.just_ended.clear()
 
     def _says_no_secret(self, error: BaseException | None, now: float) -> None:
@@ -262,6 +280,17 @@ class Auditor:
             if book is not None and not book.is_somewhere():
                 raise Violation("I1", f"request {name} has a call that is nowhere: {book.calls}", now)
         self._moved.clear()
+
+    def _nobody_waits_in_vain(self, now: float) -> None:
+        for names, invariant, what in self._accused:
+            idle = [name for name in names if self.deployments[name].changed_at < now - STALE]
+            if idle:
+                raise Violation(invariant, f"{what}, and {idle} stood idle", now)
+        self._accused.clear()
+        for book in islice(self._waiting.values(), LOOKED_AT):
+            idle = book.waits_in_vain(now)
+            if idle:
+                raise Violation("idle", f"request {book.request_id} waits, and {idle} stand idle", now)
 
     def excuse(self, now: float) -> None:
         """The process slept until now: what fell due meanwhile is late, and rightly so."""

@@ -69,13 +69,20 @@ class SimulatedCaller:
 
 
 class Callers:
-    """All who asked this life of the router and have not had their last word yet."""
+    """All who asked this life of the router and have not had their last word yet.
+
+    Attributes:
+        open: by request.
+        fields: what was asked for, until the auditor has seen the request's end.
+        just_ended: those who had their last word since the auditor looked.
+    """
 
     def __init__(self, chance: Chance, options: Options, marks: Marks) -> None:
         self.chance = chance
         self.options = options
         self.marks = marks
         self.open: dict[str, SimulatedCaller] = {}
+        self.fields: dict[str, dict[str, Any]] = {}
         self.just_ended: list[SimulatedCaller] = []
         self.asked = 0
         self.refused = 0
@@ -92,6 +99,7 @@ class Callers:
             if isinstance(caller.reply, ModelStream):
                 caller.reply._ended = True  # nobody is left who could be told that it was dropped
         self.open.clear()
+        self.fields.clear()
         self._settled.clear()
         self.just_ended.clear()
 
@@ -112,6 +120,7 @@ class Callers:
             return
         caller = SimulatedCaller(future.request_id, clock.now(), drawn, future)
         self.open[caller.request_id] = caller
+        self.fields[caller.request_id] = drawn
         future.add_done_callback(lambda: self._settled.append(caller))
         if drawn.get("stream"):
             caller.pace = self.chance.choice((0.01, 1.0, 1e6))

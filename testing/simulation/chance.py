@@ -23,7 +23,7 @@ FINE = 1 << 16
 """Steps between 0 and 1 in a draw of a fraction."""
 
 MAX_TAPE = 4_000
-"""Draws that are kept for Hypothesis to make shorter; a history that needs more is told by its seed."""
+"""Draws that Hypothesis can take over to make shorter."""
 
 
 class Chance:
@@ -75,10 +75,11 @@ class Chance:
 
 
 class SeededChance(Chance):
-    """All draws follow from a seed; the first of them are kept on a tape."""
+    """All draws follow from a seed; the first `max_tape` of them are kept on a tape."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, max_tape: int = 0) -> None:
         self.seed = seed
+        self._max_tape = max_tape
         self.draws = 0
         self.tape: list[int] = []
         self._random = make_rng(seed).random
@@ -91,7 +92,7 @@ class SeededChance(Chance):
             return 0
         self.draws += 1
         drawn = int(self._random() * n)
-        if self.draws <= MAX_TAPE:
+        if self.draws <= self._max_tape:
             self.tape.append(drawn)
         return drawn
 
@@ -100,29 +101,40 @@ class TapedChance(Chance):
     """Draws that were written down; when the tape is at its end every draw is 0."""
 
     def __init__(self, tape: Sequence[int]) -> None:
-        self._tape = tape
-        self.draws = 0
+        self._given = tape
+        self.tape: list[int] = []
 
     def below(self, n: int) -> int:
         if n < 2:
             return 0
-        at = self.draws
-        self.draws += 1
-        return min(self._tape[at], n - 1) if at < len(self._tape) else 0
+        at = len(self.tape)
+        drawn = min(self._given[at], n - 1) if at < len(self._given) else 0
+        self.tape.append(drawn)
+        return drawn
 
 
 class DrawnChance(Chance):
-    """Hypothesis draws: `data` is what its `st.data()` gives to a test."""
+    """Hypothesis draws: `data` is what its `st.data()` gives to a test.
+
+    Attributes:
+        stopped: what Hypothesis raised when it wanted to hear no more; from then on every draw is 0, and
+            whoever runs the world raises it at the end, where no actor mistakes it for a bug of its own.
+    """
 
     def __init__(self, data: Any) -> None:
         self._data = data
         self.tape: list[int] = []
+        self.stopped: BaseException | None = None
 
     def below(self, n: int) -> int:
         from hypothesis import strategies as st  # noqa: PLC0415  (only who shrinks needs it)
 
-        if n < 2:
+        if n < 2 or self.stopped is not None:
             return 0
-        drawn: int = self._data.draw(st.integers(0, n - 1))
+        try:
+            drawn: int = self._data.draw(st.integers(0, n - 1))
+        except BaseException as stop:  # noqa: BLE001  (raised again by whoever looks at `stopped`)
+            self.stopped = stop
+            return 0
         self.tape.append(drawn)
         return drawn

@@ -56,6 +56,7 @@ class DeploymentBook:
     Attributes:
         foretold: the cooldown (until, seconds, trips) that the last failure must lead to, or "closed".
         changed_at: when anything was last heard of it.
+        ended_at: when a call last ended, and freed its slot.
         crashed_at: when its actor, or its group's, last died.
     """
 
@@ -71,7 +72,7 @@ class DeploymentBook:
         self.foretold: tuple[float, float, int] | str | None = None
         self.extra = (0, 0, 0.0)  # requests, tokens, until
         self.started = self.ended = 0
-        self.changed_at = 0.0
+        self.changed_at = self.ended_at = 0.0
         self.crashed_at = -CRASH_SECONDS
 
     def __repr__(self) -> str:
@@ -171,6 +172,7 @@ class DeploymentBook:
 
     def _settle(self, call: OpenCall, event: CallSucceeded | CallFailed | CallCancelled) -> None:
         call.line[1] = event.prompt_tokens + event.completion_tokens
+        self.ended_at = self.changed_at
 
     def _opened(self, event: CallOpened, at: float) -> None:
         call = self.open.get(event.call_id)
@@ -196,6 +198,7 @@ class DeploymentBook:
     def _cancelled(self, event: CallCancelled, at: float) -> None:
         call = self._close(event.call_id, at)
         self._settle(call, event)
+        self.ended_at = at
         if call.probe:
             self.marks.sometimes("half-open probe abandoned")
 
@@ -209,6 +212,8 @@ class DeploymentBook:
         rules = self.rules
         call = self._close(event.call_id, at)
         self._settle(call, event)
+        if event.error == "Timeout":
+            self.marks.sometimes("call timed out" if event.ttft is None else "stream stalled")
         counted = rules.counted(event.error)
         if event.counted != counted:
             raise Violation("books", f"{event.error} on {rules.id}: counted is {event.counted}", at)

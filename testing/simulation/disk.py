@@ -106,14 +106,15 @@ class SimulatedDisk:
         return max(newest, self._kept.last_position())
 
     def last_version(self, stream: str) -> int:
-        for item in reversed(self._unsynced):
-            if item.stream == stream:
-                return item.version
-        return self._kept.last_version(stream)
+        written = (item.version for item in self._unsynced if item.stream == stream)
+        return max(written, default=0) or self._kept.last_version(stream)
 
     def versions(self) -> dict[str, int]:
-        assert not self._unsynced, "a router is opened on what was kept"
-        return self._kept.versions()
+        last = self._kept.versions()
+        for item in self._unsynced:
+            if not item.stream.startswith("request/"):
+                last[item.stream] = max(item.version, last.get(item.stream, 0))
+        return last
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         self._fail_if_told()

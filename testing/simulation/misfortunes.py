@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...actors.runtime import actor as mailboxes
+from ...actors.runtime.system import RestartLedger
+from ...messages.commands import SaveSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +128,24 @@ class Misfortunes:
             handlers = actor.message_handlers
             kind = chance.choice([kind for kind in handlers if kind.__name__ not in _SPARED])
             self._arm(handlers, kind, partial(self._crashed, role, name), after=chance.below(2) == 1)
+            if role == "deployment" and chance.one_in(5):  # again and again, until it is given up
+                for number in range(RestartLedger.MAX_RESTARTS + 1):
+                    self._later(number * 2.0, partial(self._kill_actor, name))
+
+    def _kill_actor(self, name: str) -> None:
+        """A deployment's actor raises at a message that does nothing, whatever its incarnation."""
+        ref = self.world.router._switchboard.deployments.get(name)
+        actor = ref._actor_weakref() if ref is not None and ref.is_alive() else None
+        if actor is not None:
+            real = actor.message_handlers[SaveSnapshot]
+            self._arm(
+                actor.message_handlers,
+                SaveSnapshot,
+                partial(self._crashed, "deployment", name),
+                after=False,
+            )
+            actor.inbox.deliver(SaveSnapshot())
+            actor.message_handlers[SaveSnapshot] = real
 
     def _arm(self, handlers: dict[type, Any], kind: type, tell: Callable[[], None], *, after: bool) -> None:
         real = handlers[kind]

@@ -110,7 +110,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         model_list,
         _settings(chance, groups),
         faults,
-        chance.log_between(0.05, 5.0),
+        chance.log_between(0.02, 5.0),
         chance.choice((0, 10, 3)),
         chance.choice((0.0, 2.0, 10.0, 40.0)),
         provider_of,

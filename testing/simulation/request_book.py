@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -24,17 +25,42 @@ from .violation import Violation
 
 if TYPE_CHECKING:
     from ...messages.events import Event
+    from ...messages.outcomes import LeftOut
     from .deployment_book import DeploymentBook
     from .marks import Marks
     from .rulebook import Rulebook
 
-__all__ = ["RequestBook"]
+__all__ = ["STALE", "Accusation", "RequestBook", "RetriesMade"]
 
 STALE = 0.01
 """Seconds after which a group must know what its deployments can take."""
 
+_LIMITS = ("rpm", "tpm", "parallel")
+
 ROUNDING = 1e-6
 """Seconds by which sums of times may differ from the times they stand for."""
+
+
+Accusation = tuple[list[str], str, str]
+"""Deployments that seem to have stood idle, the invariant that forbids it, and how."""
+
+
+class RetriesMade:
+    """Retries of the whole router lately: below the least it allows itself, its budget is no excuse."""
+
+    LEAST = 100
+    SECONDS = 11.0
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=self.LEAST)
+
+    def note(self, at: float) -> None:
+        """One more was made."""
+        self._times.append(at)
+
+    def used_up(self, at: float) -> bool:
+        """Whether so many were made lately that no more may be."""
+        return len(self._times) == self.LEAST and self._times[0] > at - self.SECONDS
 
 
 @define(eq=False)
@@ -51,6 +77,8 @@ class RequestBook:
     rules: Rulebook
     marks: Marks
     books: dict[str, DeploymentBook]
+    retried: RetriesMade
+    accusations: list[Accusation]
     fields: dict[str, Any] | None
     request_id: str = ""
     group: str = ""
@@ -123,13 +151,17 @@ class RequestBook:
         self._must(name not in self.never, "I5", f"{name} would only fail the same way again", at)
         if name in self.failed and self.only is None:
             self.marks.sometimes("failed deployment asked again")
-            others = self._idle_others(at)
-            self._must(not others, "I5", f"{name} had failed, and {others} stood idle", at)
+            self._accuse(self._idle_others(at), "I5", f"{name} had failed, and another was picked by nobody")
         if event.hedge:
             self.hedges += 1
             self._must(name not in self.calls.values(), "I5", f"{name} was hedged with itself", at)
         elif event.call_id not in self.calls:
             self._begin_attempt(at)
+        else:
+            self.marks.sometimes("refused by the deployment")
+        if self.phase == "waiting" and at > (self.waiting_since or 0.0):
+            freed = any(book.ended_at == at for book in self.books.values())
+            self.marks.sometimes("wait ended by a freed slot" if freed else "wait ended by a timer")
         self.calls[event.call_id] = name
         self.phase, self.waiting_since = "calling", None
 
@@ -148,6 +180,18 @@ class RequestBook:
             and book.idle_at(at, self.tokens)
         ]
 
+    def _accuse(self, idle: list[str], invariant: str, what: str) -> None:
+        """These stood idle. Unless calls are on their way to them, which will show in this very step."""
+        if idle:
+            self.accusations.append((idle, invariant, f"request {self.request_id}: {what}"))
+
+    def waits_in_vain(self, now: float) -> list[str]:
+        """Those who stand idle although this request has waited for one of them for a while."""
+        since = self.waiting_since
+        if self.phase != "waiting" or since is None or since >= now - STALE or self.only or self.doubtful:
+            return []
+        return [] if self.error is not None else self._idle_others(now)
+
     def _under_way(self) -> list[str]:
         """The calls that have started; one that was refused has not."""
         return [call_id for call_id, name in self.calls.items() if call_id in self.books[name].open]
@@ -159,6 +203,7 @@ class RequestBook:
             what = f"attempt {self.attempts_here + 1} in {self.group}, {allowed} retries are allowed"
             self._must(self.attempts_here <= allowed or self.doubtful, "I7", what, at)
             self.retries += 1
+            self.retried.note(at)
         self.attempts_here += 1
 
     def _allowed(self) -> int:
@@ -185,8 +230,14 @@ class RequestBook:
         known = event.until is not None and event.left_out and all(i.until for i in event.left_out)
         if known and event.until is not None and len(event.left_out) < 32:
             self._must(event.until < self.deadline, "I7", "it waits for what comes too late", at)
+        self._mark_reasons(event.left_out)
         self.phase = "waiting"
         self.waiting_since = at if self.waiting_since is None else self.waiting_since
+
+    def _mark_reasons(self, left_out: tuple[LeftOut, ...]) -> None:
+        for item in left_out:
+            if item.reason in _LIMITS:
+                self.marks.sometimes(f"{item.reason} reached")
 
     def _pauses(self, event: RetryScheduled, at: float) -> None:
         self.marks.sometimes("retry after a pause")
@@ -206,6 +257,7 @@ class RequestBook:
         self._must(not self._under_way(), "I6", "it fell back with a call under way", at)
         self.calls.clear()
         self._must(event.from_group == self.group, "I6", f"it fell back from {event.from_group}", at)
+        self._gave_the_group_up(at)
         self.history.append((event.from_group, event.error))
         if self.fields is not None:
             name = self.rules.fallbacks(self.fields, self.history, self.tried)
@@ -221,6 +273,21 @@ class RequestBook:
         self.failed, self.never = set(), set()
         self.attempts_here, self.error, self.paused_until = 0, None, 0.0
         self.phase, self.waiting_since = "choosing", None
+
+    def _gave_the_group_up(self, at: float) -> None:
+        """A retry that was left, with time and budget and somebody idle, must have been made."""
+        if self.error is None or self.fields is None or self.doubtful or self.only is not None:
+            return
+        if self.attempts_here - bool(self.calls) > self._allowed():
+            return
+        idle = self._idle_others(at)
+        if idle and self.retried.used_up(at):
+            self.marks.sometimes("retry budget used up")
+        elif idle:
+            what = f"{self.attempts_here} attempts in {self.group}, and no retry was made"
+            self._accuse(idle, "idle", what)
+        elif self.error.retry_after is not None and at + self.error.retry_after >= self.deadline:
+            self.marks.sometimes("no pause past the deadline")
 
     def _hedge_refused(self, event: HedgeRefused, _at: float) -> None:
         self.calls.pop(event.call_id, None)
@@ -255,7 +322,9 @@ class RequestBook:
         self._in_time(at)
         if event.error == "Timeout" and at >= self.deadline - ROUNDING:
             self._mark_deadline(phase)
-        elif event.error not in ("RouterClosedError", "MidStreamError", "APIError"):
+        elif event.error == "MidStreamError":
+            self.marks.sometimes("stream broken after its first chunk")
+        elif event.error not in ("RouterClosedError", "APIError"):
             self._gave_up(event, at)
 
     def _mark_deadline(self, phase: str) -> None:
@@ -268,8 +337,12 @@ class RequestBook:
 
     def _gave_up(self, event: RequestFailed, at: float) -> None:
         """All fallbacks must have been tried, and the first group's error is the one that is told."""
+        self._mark_reasons(event.left_out)
+        self._gave_the_group_up(at)
         if event.error == "NoDeploymentsAvailable":
             self.marks.sometimes("nobody available")
+            if not self.history and self.error is None and self.only is None and not self.doubtful:
+                self._accuse(self._idle_others(at), "idle", "it was refused")
         if self.history:
             self.marks.sometimes("fallbacks exhausted")
             first = self.history[0][1]

@@ -39,7 +39,6 @@ class Outcome:
         options: the world, in one line.
         digest: of every byte that was recorded.
         requests, events, steps: how much happened.
-        tape: what was drawn, for whoever wants to make it shorter.
         last: the last events before it went wrong, as lines.
     """
 
@@ -52,7 +51,6 @@ class Outcome:
     requests: int
     events: int
     steps: int
-    tape: tuple[int, ...] = field(default=(), repr=False)
     last: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -86,7 +84,6 @@ def run_world(chance: Chance, hours: float, marks: Marks) -> Outcome:
         0 if world is None else world.callers.asked,
         0 if world is None else world.events,
         0 if world is None else world.steps,
-        tuple(getattr(chance, "tape", ())),
         last,
     )
 

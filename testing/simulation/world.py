@@ -29,6 +29,9 @@ __all__ = ["CALM_SECONDS", "World"]
 CALM_SECONDS = 5000.0
 """What everything has to settle in once faults stop: longer than any cooldown, deadline and window."""
 
+LIFE = 3000
+"""Arrivals after which a world's faults stop, at the mean, if its time is not over before."""
+
 SERVE_SECONDS = 100.0
 """In which a deployment that is well must answer."""
 
@@ -170,7 +173,7 @@ class World:
         Raises:
             Violation: an invariant was broken.
         """
-        while self.clock.now() < self.end and not self.closed_by_itself:
+        while self.clock.now() < self.end and not self.closed_by_itself and self.chance.below(LIFE):
             self.step_until(self.clock.now() + self.chance.exponential(self.options.gap))
             self._arrivals()
             self.look()

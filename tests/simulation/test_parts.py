@@ -1,0 +1,168 @@
+"""The parts of the simulator: its chance, its disk, its books, its marks, and how it shortens a history."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from turnout.actors.deployment.state import DeploymentState
+from turnout.actors.journal.ports import JournalError
+from turnout.messages.events import CallStarted, CallSucceeded, CooldownStarted
+from turnout.testing.journal_spec import JournalSpec
+from turnout.testing.simulation.chance import DrawnChance, SeededChance, TapedChance
+from turnout.testing.simulation.deployment_book import DeploymentBook
+from turnout.testing.simulation.disk import SimulatedDisk
+from turnout.testing.simulation.marks import MARKS, Marks
+from turnout.testing.simulation.options import draw_options
+from turnout.testing.simulation.rulebook import Rulebook
+from turnout.testing.simulation.run import run_seed
+from turnout.testing.simulation.shrink import shrink
+from turnout.testing.simulation.violation import INVARIANTS, Violation
+
+
+@pytest.fixture
+def book():
+    """The books of one deployment, with the limits a test wants."""
+
+    def open_book(**params):
+        options = draw_options(SeededChance(1), 0.01)
+        entry = {"model_name": "g", "litellm_params": {"model": "m", **params}, "model_info": {"id": "a"}}
+        options = type(options)(
+            **{
+                **{name: getattr(options, name) for name in options.__slots__ if name != "__weakref__"},
+                "model_list": [entry],
+                "settings": {},
+                "groups": ("g",),
+            }
+        )
+        return DeploymentBook(Rulebook.of(options).deployments["a"], Marks())
+
+    return open_book
+
+
+def started(number, reserved=10, **more):
+    return CallStarted(f"r{number}.1", f"r{number}", reserved, **more)
+
+
+def test_a_seed_decides_every_draw_and_its_tape_repeats_them():
+    first = SeededChance(7, max_tape=100)
+    drawn = [first.below(n) for n in (2, 10, 1, 65536, 3)]
+    again = TapedChance(first.tape)
+    assert [again.below(n) for n in (2, 10, 1, 65536, 3)] == drawn
+    assert [again.below(9), again.fraction()] == [0, 0.0]
+
+
+@given(st.data())
+def test_hypothesis_draws_from_the_same_source(data):
+    chance = DrawnChance(data)
+    assert 0 <= chance.below(10) < 10
+    assert chance.choice("abc") in "abc"
+    assert 2.0 <= chance.between(2.0, 3.0) < 3.0
+    assert len(chance.tape) == 3
+
+
+def test_a_mark_that_nobody_knows_is_an_error_and_an_unreached_one_is_told():
+    marks = Marks()
+    with pytest.raises(KeyError):
+        marks.sometimes("no such mark")
+    marks.sometimes("unknown model")
+    assert set(marks.missing) == set(MARKS) - {"unknown model"}
+
+
+def test_the_books_count_starts_in_any_minute(book):
+    """I3"""
+    kept = book(rpm=2)
+    kept.apply(started(1), 0.0, None)
+    kept.apply(started(2), 59.0, None)
+    with pytest.raises(Violation, match="I3"):
+        kept.apply(started(3), 59.9, None)
+    kept = book(rpm=2)
+    for number, at in enumerate((0.0, 59.0, 60.0)):
+        kept.apply(started(number), at, None)
+
+
+def test_the_books_foretell_a_cooldown_and_nothing_else_will_do(book):
+    kept = book()
+    kept.apply(started(1), 0.0, None)
+    with pytest.raises(Violation, match="foretold: None"):
+        kept.apply(CooldownStarted(9.0, 1.0, "Timeout", 1), 1.0, None)
+
+
+def test_the_books_know_a_call_that_ends_twice(book):
+    """I4"""
+    kept = book()
+    ended = CallSucceeded("r1.1", "r1", 1, 1, None, 1.0)
+    kept.apply(started(1), 0.0, None)
+    kept.apply(ended, 1.0, None)
+    with pytest.raises(Violation, match="I4"):
+        kept.apply(ended, 2.0, None)
+
+
+def test_every_violation_says_which_invariant_in_words():
+    for number, words in INVARIANTS.items():
+        assert words in str(Violation(number, "so it was"))
+
+
+class TestDisk(JournalSpec):
+    def open(self, folder):
+        return _DISKS.setdefault(folder, SimulatedDisk(Marks()))
+
+    def test_a_store_opened_again_goes_on_where_it_ended(self, tmp_path):
+        self._filled(tmp_path).close()
+        assert self.open(tmp_path).last_position() == 5
+
+
+_DISKS: dict = {}
+
+
+def test_a_power_cut_takes_the_last_writes_and_no_others(tmp_path):
+    disk = TestDisk()._filled(tmp_path)
+    disk.power_cut(2)
+    assert disk.last_position() == 3
+
+
+def test_a_disk_fails_and_is_unsure_when_told_to(tmp_path):
+    disk = TestDisk().open(tmp_path)
+    event = next(iter(TestDisk()._filled(tmp_path / "other").read()))
+    disk.fault = "failing"
+    with pytest.raises(JournalError):
+        disk.append([event])
+    assert disk.last_position() == 0
+    disk.fault = "unknown"
+    with pytest.raises(JournalError):
+        disk.append([event])
+    assert disk.last_position() == 1
+
+
+@pytest.fixture
+def two_probes(monkeypatch):
+    """A core that forgets the half-open rule: any number of probes."""
+    real = DeploymentState.admit
+
+    def admit(state, call, now):
+        probe, state.breaker.probe = state.breaker.probe, None
+        try:
+            return real(state, call, now)
+        finally:
+            state.breaker.probe = probe
+
+    monkeypatch.setattr(DeploymentState, "admit", admit)
+
+
+def test_a_broken_core_is_caught_and_its_history_made_shorter(two_probes):
+    """I2"""
+    failed = next(outcome for seed in range(100) if not (outcome := run_seed(seed)).ok)
+    assert failed.invariant == "I2"
+    shrunk = shrink(failed, max_runs=60)
+    assert shrunk.outcome.invariant == "I2"
+    assert shrunk.draws < shrunk.draws_before
+    assert shrunk.outcome.requests <= failed.requests
+    assert "probe" in shrunk.outcome.problem
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_world_is_drawn_whole_from_its_seed(seed):
+    one, other = (draw_options(SeededChance(seed), 0.02) for _ in range(2))
+    assert one == other
