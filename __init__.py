@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
 from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
 from .messages.errors import (
     APIConnectionError,
@@ -34,13 +35,15 @@ from .messages.errors import (
     UnprocessableEntityError,
     UnsupportedParamsError,
 )
+from .messages.images import Image, ImageGenerationRequest, ImageResponse
+from .messages.moderations import Moderation, ModerationRequest, ModerationResponse
 from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
 from .messages.requests import CompletionRequest
 from .messages.responses import ModelResponse, ModelResponseStream
 from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
 from .messages.text_completions import TextCompletionRequest, TextCompletionResponse
 from .supervisor.router import Router
-from .supervisor.stream import ModelStream, TextCompletionStream
+from .supervisor.stream import ModelStream, SpeechStream, TextCompletionStream
 
 __all__ = [
     "APIConnectionError",
@@ -59,12 +62,18 @@ __all__ = [
     "Embedding",
     "EmbeddingRequest",
     "EmbeddingResponse",
+    "Image",
+    "ImageGenerationRequest",
+    "ImageResponse",
     "InternalServerError",
     "LeftOut",
     "MidStreamError",
     "ModelResponse",
     "ModelResponseStream",
     "ModelStream",
+    "Moderation",
+    "ModerationRequest",
+    "ModerationResponse",
     "NoDeploymentsAvailable",
     "NotFoundError",
     "PermissionDeniedError",
@@ -75,10 +84,15 @@ __all__ = [
     "Router",
     "RouterClosedError",
     "ServiceUnavailableError",
+    "SpeechRequest",
+    "SpeechResponse",
+    "SpeechStream",
     "TextCompletionRequest",
     "TextCompletionResponse",
     "TextCompletionStream",
     "Timeout",
+    "TranscriptionRequest",
+    "TranscriptionResponse",
     "TurnoutError",
     "UnprocessableEntityError",
     "UnsupportedParamsError",

@@ -65,6 +65,7 @@ class SimulatedProvider:
         hang: never answer at all.
         text: the answer; a stream sends it word by word.
         vector: the embedding of everything.
+        sound: what every text sounds like.
         chunk_seconds: the pause before each further chunk, or a draw.
         cut_after: break a stream off after so many chunks.
         prompt_tokens, completion_tokens: the usage told; None counts the words of `text`.
@@ -77,6 +78,7 @@ class SimulatedProvider:
     hang: bool = False
     text: str = "Hello from a simulated provider"
     vector: tuple[float, ...] = (0.25, -0.5, 1.0)
+    sound: bytes = b"RIFF....WAVE"
     chunk_seconds: float | Callable[[random.Random], float] = 0.0
     cut_after: int | None = None
     prompt_tokens: int = 10
@@ -89,7 +91,8 @@ class SimulatedProvider:
 
     def said_to(self, kind: str) -> Any:
         """What it answers to a kind of request, in the way of a `mock_response`."""
-        return self.vector if kind == "embedding" else self.text
+        said: dict[str, Any] = {"embedding": self.vector, "speech": self.sound, "moderation": False}
+        return said.get(kind, self.text)
 
     @property
     def usage(self) -> Usage:
@@ -256,6 +259,8 @@ class _SimulatedCall:
 
     def _chunk(self, text: str, finish_reason: str | None) -> Any:
         call = self.call.call
+        if call.request.KIND == "speech":
+            return self.provider.sound
         plain = call.request.KIND == "text_completion"
         said: dict[str, Any] = {"text": text} if plain else {"delta": self._delta(text)}
         kind: type[BaseModel] = TextCompletionResponse if plain else ModelResponseStream

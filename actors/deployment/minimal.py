@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...messages.embeddings import EmbeddingRequest
+from ...messages.moderations import ModerationRequest
 from ...messages.requests import CompletionRequest
+from ...messages.text_completions import TextCompletionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,4 +67,9 @@ def _chat(group: str, model: str) -> Request:
     return CompletionRequest(model=group, messages=messages, max_tokens=1)
 
 
-_BY_MODE: dict[str, Callable[[str, str], Request]] = {"chat": _chat}
+_BY_MODE: dict[str, Callable[[str, str], Request]] = {
+    "chat": _chat,
+    "completion": lambda group, _model: TextCompletionRequest(model=group, prompt=TEXT, max_tokens=1),
+    "embedding": lambda group, _model: EmbeddingRequest(model=group, input=TEXT),
+    "moderation": lambda group, _model: ModerationRequest(model=group, input=TEXT),
+}

@@ -169,11 +169,30 @@ def _compile(prices: Prices) -> Price:
         return unknown_price
     fee = prices.request or 0.0
     others = {name: factor for name, factor in (*factors.items(), *units) if factor}
+    counted = {name for name, _ in units}
+    unpriced = tuple(name for name in _UNITS.values() if name not in counted)
     if per_output is None:
-        return _without_output(_sum({"prompt_tokens": per_input, **others}, fee))
+        return _in_tokens(_without_output(_sum({"prompt_tokens": per_input, **others}, fee)), unpriced)
     if not others and not fee:
-        return lambda usage, _at: usage.prompt_tokens * per_input + usage.completion_tokens * per_output
-    return _sum({"prompt_tokens": per_input, "completion_tokens": per_output, **others}, fee)
+        plain: Price = lambda usage, _at: (
+            usage.prompt_tokens * per_input + usage.completion_tokens * per_output
+        )
+        return _in_tokens(plain, unpriced)
+    return _in_tokens(
+        _sum({"prompt_tokens": per_input, "completion_tokens": per_output, **others}, fee), unpriced
+    )
+
+
+def _in_tokens(price: Price, unpriced: tuple[str, ...]) -> Price:
+    """Of what is sold by the token: nothing is known of a call that told other units, and no token."""
+
+    def told(usage: Usage, at: float) -> float | None:
+        untold = not usage.prompt_tokens and not usage.completion_tokens
+        if untold and any(getattr(usage, name) is not None for name in unpriced):
+            return None
+        return price(usage, at)
+
+    return told
 
 
 def _sum(factors: dict[str, float], fee: float) -> Price:

@@ -9,7 +9,11 @@ from .address import AzureAddress, OpenAIAddress
 from .chat import ChatCodec
 from .embeddings import EmbeddingCodec
 from .endpoints import AZURE, OPENAI_FORMAT
+from .images import ImageCodec
+from .moderations import ModerationCodec
+from .speech import SpeechCodec
 from .text_completions import TextCompletionCodec
+from .transcriptions import TranscriptionCodec
 
 if TYPE_CHECKING:
     from ...messages.deployment import Deployment
@@ -21,7 +25,11 @@ __all__ = ["codec_for"]
 _KINDS: dict[str, type[OpenAICodec]] = {
     "completion": ChatCodec,
     "embedding": EmbeddingCodec,
+    "image_generation": ImageCodec,
+    "moderation": ModerationCodec,
+    "speech": SpeechCodec,
     "text_completion": TextCompletionCodec,
+    "transcription": TranscriptionCodec,
 }
 
 

@@ -5,13 +5,19 @@ A maker gives the answer and its usage, or None when such a mock answers no requ
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...messages.audio import SpeechResponse, TranscriptionResponse
 from ...messages.embeddings import EmbeddingResponse
+from ...messages.images import ImageResponse
+from ...messages.moderations import ModerationResponse
 from ...messages.outcomes import Usage
 from ...messages.prompt_size import PromptSize, bytes_of, estimate
 from ...messages.text_completions import TextCompletionResponse
 from ...messages.texts import each
+from .images import usage_of_images
+from .usage import usage_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
     from ...messages.responses import Answer
 
 __all__ = ["CHUNKERS", "MAKERS", "Asked", "Made", "words_of"]
+
+
+PIECE_BYTES = 4096
+"""Of sound in a mock's stream."""
 
 
 class Asked(NamedTuple):
@@ -107,10 +117,74 @@ def words_of(text: str) -> list[str]:
     return [first, *(f" {word}" for word in rest)]
 
 
+def _image_generation(asked: Asked, mock: Any) -> Made | None:
+    """An address, or bytes that are handed on in base64."""
+    if isinstance(mock, ImageResponse):
+        answer = mock.model_copy(deep=True)
+    elif isinstance(mock, dict):
+        answer = ImageResponse.model_validate({"created": asked.created, **mock})
+    elif isinstance(mock, (str, bytes)):
+        image = {"url": mock} if isinstance(mock, str) else {"b64_json": b64encode(mock).decode()}
+        count = getattr(asked.request, "n", None) or 1
+        answer = ImageResponse.model_validate({"created": asked.created, "data": [image] * count})
+    else:
+        return None
+    return Made(answer, usage_of_images(answer))
+
+
+def _transcription(_asked: Asked, mock: Any) -> Made | None:
+    """A text."""
+    if isinstance(mock, TranscriptionResponse):
+        answer = mock.model_copy(deep=True)
+    elif isinstance(mock, (str, dict)):
+        answer = TranscriptionResponse.model_validate({"text": mock} if isinstance(mock, str) else mock)
+    else:
+        return None
+    if answer.usage is not None:
+        return Made(answer, usage_from(answer.usage))
+    return Made(answer, Usage(0, estimate(PromptSize(bytes_of(answer.text)))))
+
+
+def _speech(asked: Asked, mock: Any) -> Made | None:
+    """Bytes."""
+    if not isinstance(mock, (bytes, bytearray)):
+        return None
+    kind = getattr(mock, "content_type", "audio/mpeg")
+    used = Usage(characters=len(asked.request.input))  # type: ignore[attr-defined]
+    return Made(SpeechResponse(bytes(mock), kind), used)
+
+
+def _sound_pieces(answer: SpeechResponse, *, show_usage: bool) -> Iterator[bytes]:  # noqa: ARG001
+    """As a connection would hand it on."""
+    return answer.iter_bytes(PIECE_BYTES)
+
+
+def _moderation(asked: Asked, mock: Any) -> Made | None:
+    """True: every input is flagged; False: none is."""
+    if isinstance(mock, ModerationResponse):
+        return Made(mock.model_copy(deep=True), Usage(asked.input_tokens, 0))
+    head = {"id": f"modr-{asked.name}", "model": asked.model}
+    if isinstance(mock, bool):
+        given: Any = asked.request.input  # type: ignore[attr-defined]
+        parts = isinstance(given, str) or isinstance(given[0], dict)
+        verdict: dict[str, Any] = {"flagged": mock, "categories": {}, "category_scores": {}}
+        mock = {"results": [verdict] * (1 if parts else len(given))}
+    if not isinstance(mock, dict):
+        return None
+    return Made(ModerationResponse.model_validate({**head, **mock}), Usage(asked.input_tokens, 0))
+
+
 MAKERS: dict[str, Callable[[Asked, Any], Made | None]] = {
     "embedding": _embedding,
+    "image_generation": _image_generation,
+    "moderation": _moderation,
+    "speech": _speech,
     "text_completion": _text_completion,
+    "transcription": _transcription,
 }
 
-CHUNKERS: dict[str, Callable[..., Iterator[Any]]] = {"text_completion": _text_chunks}
+CHUNKERS: dict[str, Callable[..., Iterator[Any]]] = {
+    "speech": _sound_pieces,
+    "text_completion": _text_chunks,
+}
 """How the answers of the kinds that are streamed come apart."""

@@ -120,6 +120,10 @@ class OpenAICodec(ABC):
         options = call.request.wire_params().get("stream_options", self._defaults.get("stream_options"))
         return isinstance(options, dict) and bool(options.get("include_usage"))
 
+    def default(self, name: str) -> Any:
+        """What the deployment says of a parameter that a call does not name."""
+        return self._defaults.get(name)
+
     def complained(self, body: bytes, call: Call) -> RequestError | None:
         """The error for an error object in a 200."""
         value = json_or_none(body)

@@ -25,16 +25,19 @@ from aiohttp.client_exceptions import ClientConnectionResetError
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
+from .pouring import pour
 from .wire import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.http import RawResponseMessage
 
     from ..runtime.clock import Clock
+    from .wire import Pieces
 
 __all__ = ["AiohttpTransport", "Answer", "sent"]
 
@@ -121,7 +124,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=answer, request=request)
 
-    async def exchange(self, url: str, head: bytes, body: bytes, *, bodiless: bool = False) -> Answer:
+    async def exchange(
+        self, url: str, head: bytes, body: bytes | Pieces, *, bodiless: bool = False
+    ) -> Answer:
         """The same for who has the bytes ready: none of httpx's objects is made.
 
         It goes past aiohttp's session, straight to its pool and its parser: half of what a session does
@@ -130,7 +135,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Args:
             url: where to connect to; its path is not looked at.
             head: the request line and all headers, with the empty line after them; see `wire.head_of`.
-            body: as long as the head says.
+            body: as long as the head says; or the pieces that make it up, sent as the connection takes them.
             bodiless: the answer has no body, whatever its head says.
         """
         client = self._current
@@ -146,11 +151,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             if protocol is None or transport is None or transport.is_closing():
                 raise ClientConnectionResetError
             protocol.set_response_params(skip_payload=bodiless, **_RESPONSE)
-            transport.write(head + body)
-            message, content = await protocol.read()
-            while 100 <= message.code < 200 and message.code != _SWITCHING:
-                message, content = await protocol.read()
-            answer = Answer(message, content, connection, client, self)
+            if isinstance(body, bytes):
+                transport.write(head + body)
+                message, content = await _final_head(protocol)
+                whole = True
+            else:
+                transport.write(head)
+                message, content, whole = await pour(protocol, body, _final_head(protocol))
+            answer = Answer(message, content, connection, client, self, whole=whole)
         except (*_BREAKS, HttpProcessingError, ValueError) as error:
             raise _translated(error) from _quotable(error)
         finally:
@@ -228,6 +236,7 @@ class Answer(httpx.AsyncByteStream):
         "_connection",
         "_content",
         "_transport",
+        "_whole",
         "headers",
         "raw_headers",
         "status",
@@ -240,7 +249,10 @@ class Answer(httpx.AsyncByteStream):
         connection: Connection,
         client: _Client,
         transport: AiohttpTransport,
+        *,
+        whole: bool = True,
     ) -> None:
+        self._whole = whole
         self.status = message.code
         self.headers: Mapping[str, str] = message.headers
         self.raw_headers = message.raw_headers
@@ -282,7 +294,7 @@ class Answer(httpx.AsyncByteStream):
         connection = self._connection
         writing = connection.transport
         # a request that is not wholly written, and bytes that nobody read, would stand before the next call
-        if self.ended and writing is not None and not writing.get_write_buffer_size():
+        if self.ended and self._whole and writing is not None and not writing.get_write_buffer_size():
             connection.release()
         else:
             if not self.ended:
@@ -311,6 +323,14 @@ class Answer(httpx.AsyncByteStream):
         content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+
+async def _final_head(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """The head of the answer, those that only say that one will come passed over."""
+    message, content = await protocol.read()
+    while 100 <= message.code < 200 and message.code != _SWITCHING:
+        message, content = await protocol.read()
+    return message, content
 
 
 def _look_at(closed: asyncio.Future[None]) -> None:

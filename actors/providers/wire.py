@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import httpx
 
@@ -19,10 +19,25 @@ if TYPE_CHECKING:
     from ...messages.outcomes import Usage
     from ...messages.responses import Answer
 
-__all__ = ["MAX_BODY_BYTES", "Codec", "Decoded", "Post", "StreamDecoder", "head_of"]
+__all__ = ["MAX_BODY_BYTES", "Codec", "Decoded", "Pieces", "Post", "StreamDecoder", "head_of"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of a whole answer, where its kind does not say otherwise; one with more is an error."""
+
+
+class Pieces(Protocol):
+    """A body that is made as it is sent.
+
+    Attributes:
+        off_loop: making a piece may take a while, and is to be done in a thread.
+    """
+
+    off_loop: bool
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """No more are wanted. Idempotent."""
 
 
 class Post(NamedTuple):
@@ -30,7 +45,7 @@ class Post(NamedTuple):
 
     url: str
     head: bytes
-    body: bytes
+    body: bytes | Pieces
 
 
 def head_of(method: str, url: httpx.URL, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -1,0 +1,33 @@
+"""Image generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ...messages.images import ImageResponse
+from ...messages.outcomes import Usage
+from ...messages.values import replace
+from .openai import DocumentCodec
+from .usage import usage_from
+
+if TYPE_CHECKING:
+    from ...messages.commands import Call
+
+__all__ = ["ImageCodec", "usage_of_images"]
+
+
+class ImageCodec(DocumentCodec):
+    """Image generation of one deployment."""
+
+    PATH: ClassVar[str] = "/images/generations"
+    MEMBER: ClassVar[str] = "data"
+    ANSWER = ImageResponse
+
+    def usage(self, response: ImageResponse, call: Call) -> Usage:
+        return usage_of_images(response)
+
+
+def usage_of_images(response: ImageResponse) -> Usage:
+    """Its tokens, where they were told, and how many images there are."""
+    told = Usage() if response.usage is None else usage_from(response.usage)
+    return replace(told, images=len(response.data))

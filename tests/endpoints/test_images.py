@@ -1,0 +1,161 @@
+"""Images: asked for by a prompt, behind an address or in base64."""
+
+import asyncio
+import json
+
+import pytest
+from openai.types import ImagesResponse
+
+from turnout import APIError, BadRequestError, ImageGenerationRequest, ImageResponse, RateLimitError, Router
+from turnout.testing import FakeClock, SimulatedProvider
+
+MODE = {"mode": "image_generation"}
+
+
+def test_a_prompt_gives_images(routed):
+    answer = routed("dall-e-3").image_generation("a cat", model="dall-e-3", n=2)
+    assert [image.url.endswith(".png") for image in answer.data] == [True, True]
+    assert answer["data"][0]["b64_json"] is None
+    assert answer.route.deployment_id == "one"
+    assert answer._hidden_params["model_id"] == "one"
+
+
+def test_the_answer_is_what_openais_own_client_gets(routed, sdk):
+    asked = {"model": "gpt-image-1", "prompt": "a cat", "n": 2}
+    ours = routed("gpt-image-1").image_generation(**asked).model_dump(exclude_none=True)
+    theirs = sdk.images.generate(**asked)
+    assert ImagesResponse.model_validate(ours, strict=True)
+    assert ours["data"] == theirs.model_dump(exclude_none=True)["data"]
+    assert ours["usage"]["output_tokens"] == theirs.usage.output_tokens == 200
+
+
+def test_it_is_asked_as_openais_own_client_asks(kit):
+    asked = {"prompt": "a cat", "n": 1, "size": "1024x1024", "quality": "hd", "response_format": "url"}
+    answer = json.dumps({"created": 1, "data": [{"url": "https://a.invalid"}]}).encode()
+    with kit.recording(answer) as recorder:
+        with recorder.sdk() as client:
+            client.images.generate(model="dall-e-3", **asked)
+        with recorder.router("m", "openai/dall-e-3") as router:
+            router.image_generation(model="m", **asked)
+    theirs, ours = recorder.seen
+    assert ours[:2] == theirs[:2] == ("POST", "/v1/images/generations")
+    assert json.loads(ours[3]) == json.loads(theirs[3])
+
+
+def test_azure_is_asked_at_its_own_address(kit):
+    with kit.recording(b'{"created": 1, "data": [{"url": "u"}]}') as recorder:
+        base = recorder.base.removesuffix("/v1")
+        with recorder.router("m", "azure/mine", api_base=base, api_version="2024-02-01") as router:
+            router.image_generation("a cat", "m")
+    assert recorder.seen[0][1] == "/openai/deployments/mine/images/generations?api-version=2024-02-01"
+
+
+def test_every_way_to_ask_gives_the_same(mocked, kit):
+    router = mocked(mock_response="https://a.invalid/cat.png")
+    wanted = router.image_generation("a cat", model="m").data
+    assert router.ask(ImageGenerationRequest(model="m", prompt="a cat")).data == wanted
+
+    async def awaited():
+        entries = [kit.entry("one", "m", mock_response="https://a.invalid/cat.png")]
+        async with Router(entries) as on_loop:
+            return (await on_loop.aimage_generation("a cat", model="m")).data
+
+    assert asyncio.run(awaited()) == wanted
+
+
+# -- which model
+
+
+def test_the_only_group_of_the_mode_is_meant_when_none_is_named(kit):
+    entries = [
+        kit.entry("a", "painter", info=MODE, mock_response="https://a.invalid"),
+        kit.entry("b", "painter", info=MODE, mock_response="https://a.invalid"),
+        kit.entry("c", "writer", mock_response="hi"),
+    ]
+    with Router(entries, clock=FakeClock()) as router:
+        assert router.image_generation("a cat").route.model_group == "painter"
+
+
+def test_no_group_of_the_mode_or_several_are_an_error_that_says_so(kit):
+    one = kit.entry("a", "painter", info=MODE, mock_response="x")
+    none = r'mode "image_generation" \(no group has it\)'
+    with (
+        Router([kit.entry("c", "writer")], clock=FakeClock()) as router,
+        pytest.raises(BadRequestError, match=none),
+    ):
+        router.image_generation("a cat")
+    two = kit.entry("b", "sculptor", info=MODE, mock_response="x")
+    with (
+        Router([one, two], clock=FakeClock()) as router,
+        pytest.raises(BadRequestError, match="several groups have it: painter, sculptor"),
+    ):
+        router.image_generation("a cat")
+
+
+# -- the same way as any request
+
+
+def test_it_is_retried_and_recorded(on_a_fake_clock, kit):
+    provider = {"a": SimulatedProvider(script=[RateLimitError])}
+    router = on_a_fake_clock([kit.entry("a", "m", info=MODE)], provider, num_retries=1)
+    route = router.image_generation("a cat").route
+    assert route.retries == 1
+    accepted = router.events(f"request/{route.request_id}")[0].event
+    assert accepted.kind == "image_generation"
+
+
+def test_images_are_charged_by_the_piece(routed):
+    answer = routed("dall-e-3", info={"output_cost_per_image": 0.04}).image_generation("a", "dall-e-3", n=3)
+    assert answer.route.cost == pytest.approx(0.12)
+
+
+def test_images_are_charged_by_the_token_where_tokens_are_told(routed):
+    prices = {"input_cost_per_token": 1.0, "output_cost_per_token": 2.0}
+    answer = routed("gpt-image-1", info=prices).image_generation("1234", "gpt-image-1")
+    assert answer.route.cost == 1.0 + 2.0 * 100
+
+
+def test_a_price_by_the_token_says_nothing_of_images_without_any(routed):
+    prices = {"input_cost_per_token": 1.0, "output_cost_per_token": 2.0}
+    assert routed("dall-e-3", info=prices).image_generation("a", "dall-e-3").route.cost is None
+
+
+def test_nothing_of_the_prompt_stands_in_an_error(kit):
+    secret = "a secret picture of a clockmaker"
+    body = json.dumps({"error": {"message": f"refused: {secret}"}}).encode()
+    with (
+        kit.recording(body, status=400) as recorder,
+        recorder.router("m", "openai/d") as router,
+        pytest.raises(BadRequestError) as caught,
+    ):
+        router.image_generation(secret, "m")
+    assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b'{"data": "x"}', b"<p>"])
+def test_an_answer_that_is_none_is_an_error(kit, body):
+    with (
+        kit.recording(body) as recorder,
+        recorder.router("m", "openai/d") as router,
+        pytest.raises(APIError, match="answered 200"),
+    ):
+        router.image_generation("a cat", "m")
+
+
+@pytest.mark.parametrize("wrong", [{"prompt": ""}, {"prompt": None}, {"prompt": "a", "stream": True}])
+def test_what_is_no_prompt_is_refused_at_once(wrong):
+    with pytest.raises(BadRequestError, match="ImageGenerationRequest"):
+        ImageGenerationRequest(model="m", **wrong)
+
+
+def test_a_mock_is_an_address_bytes_or_a_whole_answer(mocked):
+    def ask(mock, **params):
+        return mocked(mock_response=mock).image_generation("a cat", "m", **params).data
+
+    assert [image.url for image in ask("https://a.invalid", n=2)] == ["https://a.invalid"] * 2
+    assert ask(b"abc")[0].b64_json == "YWJj"
+    document = {"data": [{"url": "u", "revised_prompt": "two cats"}]}
+    assert ask(document)[0].revised_prompt == "two cats"
+    assert ask(ImageResponse.model_validate(document)) == ask(document)
+    with pytest.raises(BadRequestError, match="answers no image_generation"):
+        ask([0.5])
