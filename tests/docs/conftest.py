@@ -13,7 +13,12 @@ from attrs import field, frozen
 from turnout.testing.upstream import run_upstream
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "semantics.md", ROOT / "docs" / "design.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "docs" / "semantics.md",
+    ROOT / "docs" / "design.md",
+    ROOT / "docs" / "migrate.md",
+]
 
 _SHOWN = re.compile(r"^\s*print\(.*\)\s+# -> (?P<text>.*)$")
 _DIRECTIVE = re.compile(r"^<!-- (?P<kind>sh|table): (?P<name>[\w-]+) -->$")
@@ -122,6 +127,12 @@ def design_table():
 def semantics_table():
     """Rows of a table of docs/semantics.md."""
     return lambda name: table(ROOT / "docs" / "semantics.md", name)
+
+
+@pytest.fixture
+def migrate_table():
+    """Rows of a table of docs/migrate.md."""
+    return lambda name: table(ROOT / "docs" / "migrate.md", name)
 
 
 @pytest.fixture
