@@ -25,6 +25,7 @@ FIGURES = {
     "overhead_sync": 120.0,
     "cache": 120.0,
     "over_http": 300.0,
+    "features": 300.0,
     "picks": 600.0,
     "memory": 600.0,
     "journal": 600.0,
