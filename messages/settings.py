@@ -241,7 +241,7 @@ class RouterSettings(Settings):
     disable_cooldowns: bool = False
     """No cooldowns at all."""
     health_check_interval: _Positive | None = None
-    """Seconds between [health checks](../README.md#health-checks) in the background; none are made
+    """Seconds between [health checks](guide.md#health-checks) in the background; none are made
     without it."""
 
     # -- Waiting and hedging
@@ -329,7 +329,7 @@ class RouterSettings(Settings):
     [AlertingConfig](#alertingconfig)."""
     callbacks: _Callbacks = ()
     """Functions and `CustomLogger` objects that are told of every attempt; see
-    [Callbacks](../README.md#callbacks)."""
+    [Callbacks](guide.md#callbacks)."""
 
     def __init__(self, **data: Any) -> None:
         fields = type(self).model_fields

@@ -15,6 +15,7 @@ from turnout.testing.upstream import run_upstream
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "docs" / "guide.md",
     ROOT / "docs" / "semantics.md",
     ROOT / "docs" / "design.md",
     ROOT / "docs" / "migrate.md",
