@@ -201,7 +201,7 @@ class CacheActor(LoopActor):
         if ttl <= 0:
             return
         if self._store is None:
-            self._memory.put(asked.key, kept, self.clock.now() + ttl)
+            self._memory.put(asked.key, kept, kept.at + ttl)
         elif self._writes >= MAX_WRITES or self._health.avoids("writes", self.clock.now()):
             self._health.skipped()
         else:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from ...messages.caching import Kept
+from ...messages.caching import Kept  # noqa: TC001  (a struct resolves it)
+from ...messages.values import Value
 
 __all__ = ["ENTRY_BYTES", "MemoryCache"]
 
@@ -13,7 +11,7 @@ ENTRY_BYTES = 512
 """What an entry takes beside its answer and its key, about."""
 
 
-class _Entry(NamedTuple):
+class _Entry(Value, frozen=True):
     kept: Kept
     until: float
     size: int
