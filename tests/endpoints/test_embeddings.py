@@ -178,6 +178,14 @@ def test_an_answer_that_is_none_is_an_error(kit, body):
         router.embedding("m", "a")
 
 
+def test_an_answer_out_of_order_is_put_in_order(kit):
+    rows = [{"index": index, "embedding": [index + 1.0]} for index in (2, 0, 1)]
+    body = json.dumps({"data": rows}).encode()
+    with kit.recording(body) as recorder, recorder.router("m", "openai/e") as router:
+        answer = router.embedding("m", ["a", "b", "c"])
+    assert [row.embedding for row in answer.data] == [[1.0], [2.0], [3.0]]
+
+
 # -- mocks
 
 

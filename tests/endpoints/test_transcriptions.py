@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 
 import httpx
 import pytest
@@ -22,6 +23,8 @@ from turnout import (
     TranscriptionResponse,
 )
 from turnout.actors.providers.multipart import FileReader, form_fields
+from turnout.actors.providers.transport import AiohttpTransport
+from turnout.actors.runtime.clock import LoopClock
 from turnout.messages.uploads import parse_upload
 from turnout.testing import FakeClock, SimulatedProvider
 
@@ -360,6 +363,56 @@ def test_a_server_that_does_not_read_to_the_end_is_heard_all_the_same(kit, tmp_p
         for task in handlers:
             task.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(run())
+
+
+class Halting:
+    """A body whose second half is not there before the answer is."""
+
+    off_loop = True
+
+    def __init__(self):
+        self.answered = threading.Event()
+        self.closed = False
+
+    def __iter__(self):
+        yield b"half"
+        self.answered.wait()
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_connection_with_half_a_body_on_it_is_not_used_again():
+    async def run():
+        connections = []
+
+        async def connected(reader, writer):
+            connections.append(asyncio.current_task())
+            await reader.readuntil(b"half")
+            writer.write(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\n{}")
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        head = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 8\r\n\r\n"
+        transport = AiohttpTransport(LoopClock())
+        for count in (1, 2):
+            body = Halting()
+            try:
+                async with asyncio.timeout(20):
+                    answer = await transport.exchange(url, head, body)
+            finally:
+                body.answered.set()
+            assert (answer.status, await answer.read(), body.closed) == (413, b"{}", True)
+            await answer.aclose()
+            assert len(connections) == count
+        await transport.aclose()
+        await asyncio.gather(*connections)
         server.close()
         await server.wait_closed()
 
