@@ -12,6 +12,7 @@ from attrs import field, fields, frozen
 from pydantic import SecretStr
 
 from .budgets import BudgetRule, budget_of
+from .modes import mode_of
 from .redaction import public
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class Deployment:
     """`"calendar"`, as without one: it begins anew at midnight UTC and the like; or `"rolling"`: the time
     just past."""
     mode: str = "chat"
-    """What it is for; with `"embedding"` the output price may be missing."""
+    """What it is for; a well-known name of its `base_model` or `model` tells it as well (`dall-e-3` is
+    `"image_generation"`). With `"embedding"` the output price may be missing."""
     base_model: str | None = None
     """`"azure/gpt-4-1106-preview"`: the name to look up prices and the context window under."""
     input_cost_per_token: float | None = None
@@ -161,7 +163,7 @@ class Deployment:
         params.update(self._public_fallbacks())
         params.update((name, public(value, name)) for name, value in self.wire.items())
         info: dict[str, Any] = {"id": self.id}
-        for name, unset in _INFO:
+        for name, unset in (*_INFO, ("mode", mode_of(self.base_model or self.model))):
             if (value := getattr(self, name)) != unset:
                 info[name] = value
         info.update((name, public(value, name)) for name, value in self.model_info.items())
@@ -171,7 +173,7 @@ class Deployment:
 _IDENTITY = {"id", "model_name", "provider", "model", "wire", "model_info"}
 _FALLBACKS = {"fallbacks", "context_window_fallbacks"}
 _UNSET = {attribute.name: attribute.default for attribute in fields(Deployment)}
-_INFO = tuple((name, _UNSET[name]) for name in OF_THE_MODEL)
+_INFO = tuple((name, _UNSET[name]) for name in OF_THE_MODEL if name != "mode")
 _PARAMS = tuple(
     (name, _UNSET[name]) for name in _UNSET if name not in _IDENTITY.union(OF_THE_MODEL, _FALLBACKS)
 )

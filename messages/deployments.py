@@ -24,6 +24,7 @@ from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
 from .fallbacks import FallbackTable, FallbackTarget, parse_fallback_dict, parse_targets
+from .modes import mode_of
 from .policies import Count, Retries, Seconds
 from .prices import check_prices
 from .problems import configuration_error, did_you_mean, given, quoted
@@ -231,6 +232,7 @@ def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
         msg = f"{path}.model = {quoted(model)}: a '*' needs one in model_name as well"
         raise ConfigurationError(msg)
     checked = entry.checked(values, provider)
+    checked.setdefault("mode", mode_of(checked.get("base_model") or model))
     larger = checked.pop("context_window_fallback_dict", None)
     if larger is not None:
         checked["context_window_fallbacks"] = _larger(larger, entry.group, written, model)

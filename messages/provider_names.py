@@ -34,6 +34,7 @@ KNOWN_PROVIDERS = frozenset(
 
 _IMPLIED = (
     (("gpt-", "o1", "o3", "text-embedding-", "dall-e", "whisper", "tts-"), "openai"),
+    (("omni-moderation-", "text-moderation-"), "openai"),
     (("claude-",), "anthropic"),
     (("gemini-",), "gemini"),
     (("command-",), "cohere"),

@@ -92,6 +92,35 @@ def test_a_wildcard_is_checked_by_the_model_it_names_or_not_at_all(ward, entry):
     assert "health_check_model" in row["error"]
 
 
+@pytest.mark.parametrize(
+    ("model", "kind", "wanted"),
+    [
+        ("gpt-3.5-turbo-instruct", "text_completion", {"prompt": "Hi", "max_tokens": 1}),
+        ("text-embedding-3-small", "embedding", {"input": "Hi"}),
+        ("omni-moderation-latest", "moderation", {"input": "Hi"}),
+    ],
+)
+def test_what_is_no_chat_model_is_asked_for_a_little_of_what_it_is_for(entry, model, kind, wanted):
+    from turnout.actors.deployment.minimal import minimal_request
+    from turnout.messages.settings import parse_deployment
+
+    request = minimal_request(parse_deployment(entry("a", model=f"openai/{model}"), "x")).request
+    assert (request.KIND, request.wire_params()) == (kind, wanted)
+
+
+@pytest.mark.parametrize("model", ["text-embedding-3-small", "omni-moderation-latest"])
+def test_they_are_healthy_when_they_answer(ward, entry, model):
+    assert ward(entry("a", model=f"openai/{model}")).router.health_check()["healthy_count"] == 1
+
+
+@pytest.mark.parametrize("model", ["dall-e-3", "whisper-1", "tts-1"])
+def test_an_image_or_sound_costs_too_much_to_be_asked_for(ward, entry, model):
+    place = ward(entry("a", model=f"openai/{model}"))
+    (row,) = place.router.health_check()["unchecked_endpoints"]
+    assert row["error"].startswith("there is no small request for mode ")
+    assert place.providers.calls == {}
+
+
 def test_a_mode_without_a_small_request_is_not_checked(ward, entry):
     place = ward(entry("a", mode="video_generation"))
     report = place.router.health_check()

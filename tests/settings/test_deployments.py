@@ -59,6 +59,32 @@ def test_the_provider_is_stated_or_a_prefix_or_implied_by_the_name(
     assert (deployment.provider, deployment.model) == (provider, model)
 
 
+@pytest.mark.parametrize(
+    ("params", "info", "mode"),
+    [
+        ({"model": "gpt-4o"}, {}, "chat"),
+        ({"model": "azure/mine"}, {}, "chat"),
+        ({"model": "openai/text-embedding-3-small"}, {}, "embedding"),
+        ({"model": "azure/mine"}, {"base_model": "azure/text-embedding-ada-002"}, "embedding"),
+        ({"model": "dall-e-3"}, {}, "image_generation"),
+        ({"model": "gpt-image-1-mini"}, {}, "image_generation"),
+        ({"model": "omni-moderation-latest"}, {}, "moderation"),
+        ({"model": "openai/text-moderation-stable"}, {}, "moderation"),
+        ({"model": "whisper-1"}, {}, "audio_transcription"),
+        ({"model": "gpt-4o-mini-transcribe"}, {}, "audio_transcription"),
+        ({"model": "tts-1-hd"}, {}, "audio_speech"),
+        ({"model": "gpt-4o-mini-tts"}, {}, "audio_speech"),
+        ({"model": "gpt-3.5-turbo-instruct"}, {}, "completion"),
+        ({"model": "dall-e-3"}, {"mode": "image_edit"}, "image_edit"),
+        ({"model": "dall-e-3"}, {"base_model": "gpt-4o"}, "chat"),
+    ],
+)
+def test_the_mode_is_stated_or_told_by_a_well_known_name(
+    params: dict[str, Any], info: dict[str, Any], mode: str
+) -> None:
+    assert parse(params, model_info=info).mode == mode
+
+
 def test_an_unknown_prefix_is_named_with_the_nearest_provider_and_the_list() -> None:
     text = refusal({"model": "azzure/gpt-4"})
     assert text.startswith("model_list[0].litellm_params.model = 'azzure/gpt-4': unknown provider 'azzure'")
@@ -391,6 +417,13 @@ def test_the_public_config_is_an_entry_that_gives_the_deployment_back() -> None:
         model_info={"id": "me", "mode": "completion", "supports_vision": True},
     )
     assert parse_deployment(deployment.public_config(), "m", env={}) == deployment
+
+
+@pytest.mark.parametrize("mode", ["chat", "image_generation", "embedding"])
+def test_so_is_that_of_one_whose_mode_is_not_what_its_name_tells(mode: str) -> None:
+    deployment = parse({"model": "dall-e-3"}, model_info={"id": "me", "mode": mode})
+    again = parse_deployment(deployment.public_config(), "m", env={})
+    assert (again, again.mode) == (deployment, mode)
 
 
 def test_a_deployment_can_be_pickled_and_not_changed() -> None:
