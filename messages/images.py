@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from .requests import WholeRequest
 from .responses import Record, Routed
 from .texts import size_of
 
-__all__ = ["Image", "ImageGenerationRequest", "ImageResponse"]
+__all__ = ["Image", "ImageGenerationRequest", "ImageResponse", "ImageUsage"]
 
 
 class ImageGenerationRequest(WholeRequest):
@@ -36,9 +36,18 @@ class Image(Record):
     revised_prompt: str | None = None
 
 
+class ImageUsage(Record):
+    """Tokens, of a model that is sold by the token. A field that the provider left out is None."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens_details: Record | None = None
+
+
 class ImageResponse(Routed):
     """Images in OpenAI's shape, with `.route`. `usage` is there for models that are sold by the token."""
 
     created: int | None = 0
     data: list[Image]
-    usage: dict[str, Any] | None = None
+    usage: ImageUsage | None = None

@@ -170,6 +170,9 @@ class Endpoints:
         groups = sorted({one.model_name for one in deployments if one.mode == mode})
         if len(groups) == 1:
             return groups[0]
-        known = f"several groups have it: {listed(groups)}" if groups else "no group has it"
+        if groups:
+            known = f"several groups have it: {listed(groups)}"
+        else:
+            known = f"none of these has it: {listed(sorted({one.model_name for one in deployments}))}"
         msg = f'model: name one, or give the deployments of one group the mode "{mode}" ({known})'
         raise BadRequestError(msg)

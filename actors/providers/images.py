@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["ImageCodec", "usage_of_images"]
 
 
+MAX_IMAGES_BYTES = 256 * 1024 * 1024
+"""Of one answer: ten large images in base64 are 80 MB and more."""
+
+
 class ImageCodec(DocumentCodec):
     """Image generation of one deployment."""
 
@@ -23,11 +27,13 @@ class ImageCodec(DocumentCodec):
     MEMBER: ClassVar[str] = "data"
     ANSWER = ImageResponse
 
+    max_body = MAX_IMAGES_BYTES
+
     def usage(self, response: ImageResponse, call: Call) -> Usage:
         return usage_of_images(response)
 
 
 def usage_of_images(response: ImageResponse) -> Usage:
     """Its tokens, where they were told, and how many images there are."""
-    told = Usage() if response.usage is None else usage_from(response.usage)
+    told = Usage() if response.usage is None else usage_from(response.usage.model_dump())
     return replace(told, images=len(response.data))

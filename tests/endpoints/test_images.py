@@ -4,9 +4,19 @@ import asyncio
 import json
 
 import pytest
+from openai import AzureOpenAI
 from openai.types import ImagesResponse
 
-from turnout import APIError, BadRequestError, ImageGenerationRequest, ImageResponse, RateLimitError, Router
+from turnout import (
+    APIError,
+    BadRequestError,
+    ImageGenerationRequest,
+    ImageResponse,
+    NoDeploymentsAvailable,
+    RateLimitError,
+    Router,
+)
+from turnout.actors.providers.images import ImageCodec
 from turnout.testing import FakeClock, SimulatedProvider
 
 MODE = {"mode": "image_generation"}
@@ -26,7 +36,14 @@ def test_the_answer_is_what_openais_own_client_gets(routed, sdk):
     theirs = sdk.images.generate(**asked)
     assert ImagesResponse.model_validate(ours, strict=True)
     assert ours["data"] == theirs.model_dump(exclude_none=True)["data"]
-    assert ours["usage"]["output_tokens"] == theirs.usage.output_tokens == 200
+    assert ours["usage"] == theirs.usage.model_dump(exclude_none=True)
+
+
+def test_the_tokens_are_told_as_openais_own_client_tells_them(routed, sdk):
+    asked = {"model": "gpt-image-1", "prompt": "a cat", "n": 2}
+    ours, theirs = routed("gpt-image-1").image_generation(**asked).usage, sdk.images.generate(**asked).usage
+    assert (ours.total_tokens, ours["output_tokens"]) == (theirs.total_tokens, 200)
+    assert ours.input_tokens_details.text_tokens == theirs.input_tokens_details.text_tokens
 
 
 def test_it_is_asked_as_openais_own_client_asks(kit):
@@ -48,6 +65,22 @@ def test_azure_is_asked_at_its_own_address(kit):
         with recorder.router("m", "azure/mine", api_base=base, api_version="2024-02-01") as router:
             router.image_generation("a cat", "m")
     assert recorder.seen[0][1] == "/openai/deployments/mine/images/generations?api-version=2024-02-01"
+
+
+def test_azure_is_asked_as_its_own_client_asks(kit):
+    asked = {"prompt": "a cat", "n": 2, "size": "1024x1024", "style": "vivid"}
+    with kit.recording(b'{"created": 1, "data": [{"url": "u"}]}') as recorder:
+        base = recorder.base.removesuffix("/v1")
+        with AzureOpenAI(
+            azure_endpoint=base, api_key=kit.KEY, api_version="2024-02-01", max_retries=0
+        ) as azure:
+            azure.images.generate(model="mine", **asked)
+        with recorder.router("m", "azure/mine", api_base=base, api_version="2024-02-01") as router:
+            router.image_generation(model="m", **asked)
+    theirs, ours = recorder.seen
+    assert ours[:2] == theirs[:2]
+    assert json.loads(ours[3]) == json.loads(theirs[3])
+    assert ours[2]["api-key"] == theirs[2]["api-key"] == kit.KEY
 
 
 def test_every_way_to_ask_gives_the_same(mocked, kit):
@@ -76,9 +109,18 @@ def test_the_only_group_of_the_mode_is_meant_when_none_is_named(kit):
         assert router.image_generation("a cat").route.model_group == "painter"
 
 
+def test_a_well_known_name_tells_the_mode(kit):
+    entries = [
+        kit.entry("a", "painter", "openai/dall-e-3", mock_response="https://a.invalid"),
+        kit.entry("b", "writer", mock_response="hi"),
+    ]
+    with Router(entries, clock=FakeClock()) as router:
+        assert router.image_generation("a cat").route.model_group == "painter"
+
+
 def test_no_group_of_the_mode_or_several_are_an_error_that_says_so(kit):
     one = kit.entry("a", "painter", info=MODE, mock_response="x")
-    none = r'mode "image_generation" \(no group has it\)'
+    none = r'mode "image_generation" \(none of these has it: writer\)'
     with (
         Router([kit.entry("c", "writer")], clock=FakeClock()) as router,
         pytest.raises(BadRequestError, match=none),
@@ -90,6 +132,15 @@ def test_no_group_of_the_mode_or_several_are_an_error_that_says_so(kit):
         pytest.raises(BadRequestError, match="several groups have it: painter, sculptor"),
     ):
         router.image_generation("a cat")
+
+
+def test_it_means_the_groups_there_are_now(kit):
+    with Router([kit.entry("a", "painter", info=MODE, mock_response="x")], clock=FakeClock()) as router:
+        router.upsert_deployment(kit.entry("b", "sculptor", info=MODE, mock_response="x"))
+        with pytest.raises(BadRequestError, match="painter, sculptor"):
+            router.image_generation("a cat")
+        router.delete_deployment("a")
+        assert router.image_generation("a cat").route.model_group == "sculptor"
 
 
 # -- the same way as any request
@@ -118,6 +169,38 @@ def test_images_are_charged_by_the_token_where_tokens_are_told(routed):
 def test_a_price_by_the_token_says_nothing_of_images_without_any(routed):
     prices = {"input_cost_per_token": 1.0, "output_cost_per_token": 2.0}
     assert routed("dall-e-3", info=prices).image_generation("a", "dall-e-3").route.cost is None
+
+
+def test_a_budget_is_reserved_for_every_image_that_is_asked_for(on_a_fake_clock, kit):
+    """Twelve cents are set aside before the first call, so the second is not made."""
+    info = {"output_cost_per_image": 0.04}
+    entries = [kit.entry("a", "m", info=info, max_budget=0.20)]
+    router = on_a_fake_clock(entries, {"a": SimulatedProvider(latency=1.0)})
+
+    async def all_at_once():
+        asked = [router.aimage_generation("a cat", "m", n=count) for count in (3, 3, 2)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, refused, small = asyncio.run(all_at_once())
+    assert (first.route.cost, small.route.cost) == (pytest.approx(0.12), pytest.approx(0.08))
+    assert isinstance(refused, NoDeploymentsAvailable)
+
+
+def test_an_image_is_made_anew_each_time(kit):
+    entries = [kit.entry("a", "m", mock_response="u")]
+    with Router(entries, clock=FakeClock(), cache_responses=True) as router:
+        hits = [router.image_generation("a cat", "m").route.cache_hit for _ in range(2)]
+    assert hits == [False, False]
+
+
+def test_more_than_the_most_bytes_is_an_error(kit, monkeypatch):
+    body = b'{"created": 1, "data": [{"b64_json": "AAAA"}]}'
+    monkeypatch.setattr(ImageCodec, "max_body", len(body))
+    with kit.recording(body) as recorder, recorder.router("m", "openai/d") as router:
+        assert router.image_generation("a cat", "m").data[0].b64_json == "AAAA"
+        monkeypatch.setattr(ImageCodec, "max_body", len(body) - 1)
+        with pytest.raises(APIError, match=f"more than {len(body) - 1} bytes"):
+            router.image_generation("a cat", "m")
 
 
 def test_nothing_of_the_prompt_stands_in_an_error(kit):

@@ -1,9 +1,12 @@
 """Moderations: a verdict on each input."""
 
 import asyncio
+import copy
 import json
+import pickle
 
 import pytest
+from openai import AzureOpenAI
 from openai.types import ModerationCreateResponse
 
 from turnout import (
@@ -59,7 +62,13 @@ def test_azure_has_no_deployments_of_it(kit):
         base = recorder.base.removesuffix("/v1")
         with recorder.router("m", "azure/mine", api_base=base, api_version="2024-02-01") as router:
             router.moderation("a", "m")
-    assert recorder.seen[0][1] == "/openai/moderations?api-version=2024-02-01"
+        with AzureOpenAI(
+            azure_endpoint=base, api_key=kit.KEY, api_version="2024-02-01", max_retries=0
+        ) as azure:
+            azure.moderations.create(model="mine", input="a")
+    ours, theirs = recorder.seen
+    assert ours[:2] == theirs[:2] == ("POST", "/openai/moderations?api-version=2024-02-01")
+    assert json.loads(ours[3]) == json.loads(theirs[3])
 
 
 def test_every_way_to_ask_gives_the_same(kit):
@@ -78,6 +87,25 @@ def test_every_way_to_ask_gives_the_same(kit):
 def test_without_a_model_and_a_group_of_the_mode_it_says_what_is_missing(mocked):
     with pytest.raises(BadRequestError, match='mode "moderation"'):
         mocked().moderation("a")
+
+
+def test_a_well_known_name_tells_the_mode(kit):
+    entries = [kit.entry("a", "guard", f"openai/{MODEL}", mock_response=True), kit.entry("b", "writer")]
+    with Router(entries, clock=FakeClock()) as router:
+        assert router.moderation("a").route.model_group == "guard"
+
+
+def test_a_verdict_is_of_the_moment_and_not_cached(kit):
+    entries = [kit.entry("a", "guard", info=MODE, mock_response=True)]
+    with Router(entries, clock=FakeClock(), cache_responses=True) as router:
+        assert [router.moderation("a").route.cache_hit for _ in range(2)] == [False, False]
+
+
+def test_an_answer_can_be_copied_and_pickled(routed):
+    answer = routed(MODEL).moderation("I will kill it", model=MODEL)
+    for other in (copy.deepcopy(answer.results), pickle.loads(pickle.dumps(answer.results))):
+        assert other == answer.results
+        assert other[0].categories.self_harm_intent is False
 
 
 def test_it_falls_back_and_is_recorded(on_a_fake_clock, kit):
