@@ -43,7 +43,7 @@ class HedgeDesk(RequestDesk):
         if entry is None or entry.call_id != message.call_id or entry.hedge is None:
             return
         entry.hedge.timer = None
-        if entry.state.phase != "calling" or entry.stream is not None or not self._hedging.take():
+        if entry.state.phase != "calling" or not self._hedging.take():
             return
         if entry.streamed:
             entry.hedge.channel = entry.new_channel(self.dispatcher)

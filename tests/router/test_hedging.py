@@ -280,6 +280,15 @@ def test_a_percentile_is_that_of_the_latest_measurements(times, percent):
     assert sum(t < found for t in latest) < len(latest) * percent / 100
 
 
+def test_what_is_older_than_the_window_has_no_say():
+    hedging = Hedging(HedgeRules("p50"))
+    for seconds in [100.0] * WINDOW + [1.0] * WINDOW:
+        hedging.measured("g", seconds, stream=False)
+    assert hedging.delay("g", None, stream=False) == 1.0 + MARGIN_SECONDS
+    hedging.measured("g", 7.0, stream=False)
+    assert len(hedging._latest["g", False]._by_size) == WINDOW
+
+
 @given(st.floats(0, 1), st.lists(st.booleans(), max_size=300))
 def test_hedges_never_exceed_the_budget(budget, wishes):
     hedging = Hedging(HedgeRules(1.0, budget))
