@@ -87,6 +87,31 @@ def test_embeddings_need_no_output_price(candidate, query):
     assert pick.score == pytest.approx(2e-4)
 
 
+@pytest.mark.parametrize(
+    "name", ["output_cost_per_image", "input_cost_per_character", "output_cost_per_second"]
+)
+def test_what_is_sold_by_the_piece_goes_by_the_price_of_one(candidate, picked, distance, name):
+    def sold(one, price):
+        return candidate(one, model_info={name: price})
+
+    strategy = strategy_of(sold("a", 4), sold("b", 3), sold("c", 3), candidate("unknown"))
+    counts = picked(strategy, random.Random(6), 2000)
+    assert distance(counts, {"a": 0, "b": 1, "c": 1, "unknown": 0}) < 25
+    assert picked(strategy, random.Random(6), 9, admits=lambda one: one.id in "a unknown") == {"a": 9}
+    assert picked(strategy, random.Random(6), 9, admits=lambda one: one.id == "unknown") == {"unknown": 9}
+    strategy.add(sold("a", 1), 0.0)
+    assert picked(strategy, random.Random(6), 9) == {"a": 9}
+    strategy.remove(sold("a", 1))
+    assert set(picked(strategy, random.Random(6), 99)) == {"b", "c"}
+
+
+def test_what_is_sold_by_the_token_comes_before_it(candidate, priced, picked):
+    strategy = strategy_of(
+        candidate("piece", model_info={"output_cost_per_image": 1e-9}), priced("token", 9, 9)
+    )
+    assert picked(strategy, random.Random(7), 9) == {"token": 9}
+
+
 def test_requests_without_output_go_by_the_input_price(priced, query):
     strategy = strategy_of(priced("a", 2, 0), priced("b", 1, 50))
     assert strategy.pick(query(output_tokens=0), random.Random(1)).candidate.id == "b"

@@ -23,6 +23,8 @@ class CostBased:
     """Lowest price of the request: input tokens × input price + expected output × output price.
 
     Expected output is the request's maximum, or what the candidate's calls have used on average.
+    What is not sold by the token (images, text to be spoken, audio) goes by the price of one piece, since
+    all candidates are asked for the same; in a group that has both kinds it comes after the other.
     Ties are settled at random; candidates of unknown price come last, at random.
     Deployments of other groups that may stand in (`substitutes`) are candidates like any other.
     """
@@ -31,19 +33,22 @@ class CostBased:
 
     def __init__(self) -> None:
         self._index = PriceIndex()
+        self._by_piece: Ranking[Candidate] = Ranking()
         self._unpriced: Ranking[Candidate] = Ranking()
 
     def add(self, candidate: Candidate, now: float) -> None:
-        prices = _prices(candidate)
-        if prices is None:
-            self._index.drop(candidate)
-            self._unpriced.put(candidate.id, 0.0, candidate)
-        else:
-            self._unpriced.drop(candidate.id)
+        self.remove(candidate)
+        prices, piece = _prices(candidate), _price_of_a_piece(candidate)
+        if prices is not None:
             self._index.put(candidate, prices)
+        elif piece is not None:
+            self._by_piece.put(candidate.id, piece, candidate)
+        else:
+            self._unpriced.put(candidate.id, 0.0, candidate)
 
     def remove(self, candidate: Candidate) -> None:
         self._index.drop(candidate)
+        self._by_piece.drop(candidate.id)
         self._unpriced.drop(candidate.id)
 
     def update(self, candidate: Candidate, now: float) -> None:
@@ -56,7 +61,7 @@ class CostBased:
         tokens = _tokens(query)
         compared = self._index.cheapest(*tokens)
         if not compared:
-            return self._pick_unpriced(query, rng)
+            return self._pick_without_tokens(query, rng)
         compared.sort(key=_cost)
         cost, prices = compared[0]
         if len(compared) > 1 and compared[1][0] == cost:
@@ -79,6 +84,19 @@ class CostBased:
             if pick is not None:
                 return pick
             tier = higher
+        return self._pick_without_tokens(query, rng)
+
+    def _pick_without_tokens(self, query: Query, rng: random.Random) -> Pick | None:
+        """Of those that have no price of a token: the cheapest piece, then anyone."""
+        pieces, start = self._by_piece, 0
+        while start < len(pieces):
+            price = pieces[start][0]
+            end = pieces.end_of(price)
+            for place, draw in in_random_order(end - start, rng):
+                candidate = pieces[start + place][2]
+                if query.admits(candidate):
+                    return Pick(candidate, price, draw)
+            start = end
         return self._pick_unpriced(query, rng)
 
     def _pick_unpriced(self, query: Query, rng: random.Random) -> Pick | None:
@@ -105,6 +123,15 @@ def _prices(candidate: Candidate) -> Prices | None:
     if prices.input_token is None or output is None:
         return None
     return prices.input_token, output
+
+
+def _price_of_a_piece(candidate: Candidate) -> float | None:
+    """US dollars for an image, a character to be spoken or a second of audio, whichever it is sold by."""
+    prices = candidate.facts.prices
+    if prices is None:
+        return None
+    pieces = (prices.image, prices.character, prices.second)
+    return next((price for price in pieces if price is not None), None)
 
 
 def _of_one_cost(tier: Tier, tiers: Iterator[Tier]) -> tuple[list[Tier], Tier | None]:
