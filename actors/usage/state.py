@@ -217,6 +217,8 @@ class UsageState:
         if event.cached_tokens:
             calls.cached_tokens += event.cached_tokens
         self._used(calls, recorded)
+        if event.cost is None and not (event.prompt_tokens or event.completion_tokens):
+            calls.unpriced += 1  # an image, say: what has an answer has used something
 
     def _call_failed(self, recorded: Recorded) -> None:
         event: Any = recorded.event

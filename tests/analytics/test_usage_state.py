@@ -118,6 +118,12 @@ def test_a_cost_that_is_not_known_is_not_nothing(story):
     assert (stats["total"]["cost"], stats["total"]["calls_without_cost"]) == (0.25, 2)
 
 
+def test_an_answer_without_tokens_such_as_an_image_lacks_a_price_as_well(story):
+    story.call("eu", prompt=0, completion=0, cost=None)
+    row = report(story)["deployments"]["eu"]
+    assert (row["cost"], row["calls_without_cost"]) == (None, 1)
+
+
 def test_a_failure_that_used_nothing_lacks_no_price(story):
     story.call("eu", error="RateLimitError")
     assert report(story)["deployments"]["eu"]["calls_without_cost"] == 0

@@ -160,6 +160,22 @@ def test_images_are_charged_by_the_piece(routed):
     assert answer.route.cost == pytest.approx(0.12)
 
 
+def test_the_cheapest_image_is_chosen_by_cost_based_routing(kit):
+    entries = [
+        kit.entry(name, "m", info={"output_cost_per_image": price}, mock_response="u")
+        for name, price in (("a", 0.08), ("b", 0.02), ("c", 0.04))
+    ]
+    with Router(entries, clock=FakeClock(), routing_strategy="cost-based-routing") as router:
+        assert {router.image_generation("a cat", "m").route.deployment_id for _ in range(9)} == {"b"}
+
+
+def test_images_of_unknown_price_are_counted_as_such(mocked):
+    router = mocked(mock_response="u")
+    router.image_generation("a cat", "m")
+    total = router.get_usage_stats()["total"]
+    assert (total["cost"], total["calls_without_cost"]) == (None, 1)
+
+
 def test_images_are_charged_by_the_token_where_tokens_are_told(routed):
     prices = {"input_cost_per_token": 1.0, "output_cost_per_token": 2.0}
     answer = routed("gpt-image-1", info=prices).image_generation("1234", "gpt-image-1")
