@@ -33,7 +33,7 @@ _EVENT_TYPES = {
     "failure_event": "failed_api_call",
 }
 _NOBODY = {"model": None, "api_key": None, "api_base": None, "api_version": None, "custom_llm_provider": None}
-_NOT_OPTIONAL = frozenset({"input", "messages", "metadata", "prompt", "stream"})
+_NOT_OPTIONAL = frozenset({"file", "input", "messages", "metadata", "prompt", "stream"})
 
 
 class DeploymentFacts:
