@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import ask, check, demo, explain, health, simulate, stats, upstream
+from . import ask, check, demo, events, explain, health, simulate, stats, upstream, verify
 from .failure import EXIT_FAILED, EXIT_INTERRUPTED, Failure, complain
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMMANDS = (ask, check, demo, explain, health, simulate, stats, upstream)
+COMMANDS = (ask, check, demo, events, explain, health, simulate, stats, upstream, verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

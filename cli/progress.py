@@ -43,10 +43,15 @@ class Progress:
         self._bar.start()
         self._task = self._bar.add_task(self._what, total=self._total, note="")
 
-    def step(self, note: str = "") -> None:
-        """One more is done."""
+    def step(self, note: str = "", count: int = 1) -> None:
+        """One more is done, or `count`."""
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, note=note)
+            self._bar.update(self._task, advance=count, note=note)
+
+    def tick(self) -> None:
+        """Nothing is done that could be counted, and yet it goes on."""
+        if self._bar is not None:
+            self._bar.refresh()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

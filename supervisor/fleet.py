@@ -15,7 +15,13 @@ from attrs import frozen
 
 from ..messages.entries import digest
 from ..messages.errors import ConfigurationError, NotFoundError
-from ..messages.events import DeploymentAdded, DeploymentRemoved, DeploymentUpdated, ModelListSet
+from ..messages.events import (
+    DeploymentAdded,
+    DeploymentRemoved,
+    DeploymentUpdated,
+    ModelListSet,
+    RouterStarted,
+)
 from ..messages.problems import did_you_mean, listed, quoted
 
 if TYPE_CHECKING:
@@ -64,11 +70,16 @@ class Berth:
 
 
 class Fleet:
-    """The deployments there are, by id, and what the constructor's list last said of each."""
+    """The deployments there are, by id, and what the constructor's list last said of each.
+
+    `settings` are those of the last start: nothing of the fleet depends on them, but what is told of it
+    later, from a snapshot, does.
+    """
 
     def __init__(self) -> None:
         self.listings: dict[str, Listing] = {}
         self.said: dict[str, str] = {}
+        self.settings: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Fleet · {len(self.listings)} deployments>"
@@ -88,6 +99,8 @@ class Fleet:
         elif isinstance(event, ModelListSet):
             for change in (*event.added, *event.updated, *event.removed):
                 self.apply(change)
+        elif isinstance(event, RouterStarted):
+            self.settings = event.settings
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -97,6 +110,7 @@ class Fleet:
                 for name, listing in self.listings.items()
             },
             "said": dict(self.said),
+            "settings": self.settings,
         }
 
     @classmethod
@@ -106,6 +120,7 @@ class Fleet:
         for name, (group, config, withheld) in data["listings"].items():
             fleet.listings[name] = Listing(group, config, tuple(withheld))
         fleet.said = dict(data["said"])
+        fleet.settings = data.get("settings", {})  # older snapshots do not have them
         return fleet
 
     # -- deciding

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..actors.journal.store import Journal
     from ..actors.runtime.future import LoopFuture
     from ..messages.deployment import Deployment
-    from ..messages.events import Event
+    from ..messages.events import Event, RouterStarted
     from ..messages.fleet_commands import FleetChange
     from .berths import BerthMaker
     from .wiring import Wiring
@@ -92,6 +92,10 @@ class FleetManager:
         return self._make.check
 
     # -- the start
+
+    def begin(self, event: RouterStarted) -> None:
+        """Record that a router takes up this journal."""
+        self._record(event)
 
     def open(self, berths: Mapping[str, Berth] | None) -> None:
         """Record what the constructor's list changes, and make out which deployments there are."""

@@ -95,7 +95,7 @@ class Wiring:
         maker = BerthMaker(settings.default_litellm_params, getattr(caller, "check", None))
         self.fleet = FleetManager(self, recovered(journal), maker)
         self._must_know_groups(deployments, unlisted=model_list is None)
-        self.record(RouterStarted(seed, settings.changed()))
+        self.fleet.begin(RouterStarted(seed, settings.changed()))
         self.fleet.open(listed_berths(maker, model_list, deployments))
         self.deployments = {name: berth.deployment for name, berth in self.fleet.berths.items()}
         self.directory = Directory(self.deployments.values(), settings.model_group_alias)

@@ -1,0 +1,154 @@
+"""What else a journal file knows: rows as they are stored, earlier snapshots, what was removed, its size.
+
+Files of before this was kept lack the tables; they simply know less.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from .ports import Snapshot, UnreadableEventError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .sqlite_reader import SqliteReader
+
+__all__ = ["Row", "SqliteHistory", "Trimmed"]
+
+STEPS_BETWEEN_LOOKS = 100_000
+"""Steps of SQLite's machine between two calls of who watches a long statement."""
+
+FAULTS = 5
+"""Faults that SQLite is asked to name; a file with one has many."""
+
+SNAPSHOT_TABLES = frozenset({"snapshots", "snapshot_history"})
+
+_PLACES = "SELECT stream, position FROM {}"
+_AT = (
+    "SELECT stream, version, position, at, state FROM {} "
+    "WHERE stream = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+)
+_position = itemgetter(2)
+
+
+class Row(NamedTuple):
+    """A run of one stream's events, as stored: `last` and `version` are those of its last event."""
+
+    last: int
+    stream: str
+    version: int
+    batch: int
+    events: str
+
+
+class Trimmed(NamedTuple):
+    """What retention removed: so many events, none of them after `position`, the latest at `at`."""
+
+    position: int = 0
+    at: float = 0.0
+    events: int = 0
+
+
+class SqliteHistory:
+    """Looks deeper into a file that a reader has open."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+        self._tables = {name for (name,) in reader._ask("SELECT name FROM sqlite_master")}
+
+    def __repr__(self) -> str:
+        return f"<SqliteHistory {str(self._reader.path)!r}>"
+
+    @property
+    def keeps_snapshots(self) -> bool:
+        """Whether earlier snapshots than the latest can be there."""
+        return "snapshot_history" in self._tables
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """The rows whose last event is after `after`, in the order of those."""
+        return map(Row._make, self._reader._rows("last > ?", (), after))
+
+    def first_position(self) -> int:
+        """The position of the first event that is there; 0 for none."""
+        first = next(iter(self._reader.read(limit=1)), None)
+        return 0 if first is None else first.position
+
+    def trimmed(self) -> Trimmed:
+        """What retention removed so far."""
+        if "trims" not in self._tables:
+            return Trimmed()
+        rows = self._reader._ask("SELECT position, at, events FROM trims")
+        return Trimmed(*rows[0]) if rows else Trimmed()
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Every snapshot of every stream, each stream's in the order of positions.
+
+        Raises:
+            UnreadableEventError: on reaching one that is no JSON.
+        """
+        places = {
+            place
+            for table in self._tables & SNAPSHOT_TABLES
+            for place in self._reader._ask(_PLACES.format(table))
+        }
+        for stream, position in sorted(places):
+            found = self.snapshot_at(stream, position)
+            if found is not None and found.position == position:  # else it was replaced meanwhile
+                yield found
+
+    def snapshot_at(self, stream: str, position: int) -> Snapshot | None:
+        """The newest snapshot of a stream that is not after `position`."""
+        found = [
+            row
+            for table in self._tables & SNAPSHOT_TABLES
+            for row in self._reader._ask(_AT.format(table), stream, position)
+        ]
+        return _snapshot(max(found, key=_position)) if found else None
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something; free pages are not counted."""
+        pages, free, size = (
+            self._reader._ask(f"PRAGMA {name}")[0][0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def faults(self, watch: Callable[[], object]) -> list[str]:
+        """What SQLite finds wrong with the file's structure; `watch` is called now and then meanwhile.
+
+        It may raise, and that ends the search.
+        """
+        raised: list[BaseException] = []
+
+        def look() -> int:
+            try:
+                watch()
+            except BaseException as error:  # noqa: BLE001  (raised again below: SQLite would swallow it)
+                raised.append(error)
+                return 1
+            return 0
+
+        connection = self._reader._reader
+        connection.set_progress_handler(look, STEPS_BETWEEN_LOOKS)
+        try:
+            found = [str(text) for (text,) in self._reader._ask(f"PRAGMA quick_check({FAULTS})")]
+        except Exception:
+            if raised:
+                raise raised[0] from None
+            raise
+        finally:
+            connection.set_progress_handler(None, 0)
+        return [] if found == ["ok"] else found
+
+
+def _snapshot(row: tuple[Any, ...]) -> Snapshot:
+    stream, version, position, at, state = row
+    try:
+        return Snapshot(stream, version, position, at, msgspec.json.decode(state))
+    except msgspec.MsgspecError as error:
+        msg = f"the snapshot of {stream!r} at position {position} is damaged: {error}"
+        raise UnreadableEventError(msg) from error

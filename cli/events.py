@@ -1,0 +1,143 @@
+"""`python -m turnout events`: what a journal holds, line by line, also while a router writes it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..actors.journal.sqlite_reader import SqliteReader
+from ..actors.runtime.clock import LoopClock
+from ..history.moments import HOW, Position, parse_moment, written
+from ..messages.errors import TurnoutError
+from ..messages.events import EVENT_TYPES
+from ..messages.problems import did_you_mean, quoted
+from ..supervisor.story import in_words
+from .failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..actors.journal.codec import Recorded
+
+__all__ = ["POLL_SECONDS", "add_to"]
+
+POLL_SECONDS = 0.25
+"""Between two looks for more, with --follow."""
+
+HELP = "print the events of a journal, line by line"
+EPILOG = f"""\
+The journal may be in use: it is only read, and locks nobody out. Times are UTC.
+
+A stream is router, budgets, deployment/ID or request/ID; without an ID it is all of that kind.
+A moment is {HOW}.
+
+Exit code 0: all was printed. 1: it is no journal, or damaged. 130: Ctrl-C, which is how --follow ends.
+
+examples:
+  python -m turnout events turnout.db --since 10m
+  python -m turnout events turnout.db --stream deployment/azure-eu --type cooldown_started
+  python -m turnout events turnout.db --follow --stream request
+  python -m turnout events turnout.db --json | jq 'select(.type == "request_failed") | .event.error'
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "events",
+        help=HELP,
+        description="Prints what was recorded: when, where it stands, whose it is, and what happened.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    parser.add_argument("--stream", metavar="STREAM", help="only this stream, or this kind of stream")
+    parser.add_argument("--type", metavar="TYPE", action="append", help="only these events; may be repeated")
+    parser.add_argument("--since", metavar="MOMENT", help="only what happened after it")
+    parser.add_argument("--follow", action="store_true", help="go on with what is recorded from now on")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was asked for, and with --follow what comes."""
+    try:
+        wanted = _types(arguments.type)
+        after = _start(arguments.journal, arguments.since)
+        after = _print_from(arguments, after, wanted)
+        while arguments.follow:
+            sys.stdout.flush()
+            _wait(POLL_SECONDS)
+            after = _print_from(arguments, after, wanted)
+    except TurnoutError as error:
+        raise Failure(str(error)) from None
+    return 0
+
+
+def _wait(seconds: float) -> None:
+    """Let time pass; Ctrl-C ends it."""
+    threading.Event().wait(seconds)
+
+
+def _types(names: list[str] | None) -> frozenset[type] | None:
+    for name in names or ():
+        if name not in EVENT_TYPES:
+            msg = f"no event is called {quoted(name)}{did_you_mean(name, EVENT_TYPES)}"
+            raise Failure(msg)
+    return None if names is None else frozenset(EVENT_TYPES[name] for name in names)
+
+
+def _start(journal: str, since: str | None) -> int:
+    """The position behind which to begin."""
+    with SqliteReader.open(journal) as reader:
+        if since is None:
+            return 0
+        moment = parse_moment(since, LoopClock().now())
+        return moment.number if isinstance(moment, Position) else reader.first_after(moment) - 1
+
+
+def _print_from(arguments: argparse.Namespace, after: int, wanted: frozenset[type] | None) -> int:
+    """Print what is there behind `after`, and give the position of the last event looked at.
+
+    The file is opened for each look: between two of them a router may start, stop, or fold its log in.
+    """
+    with SqliteReader.open(arguments.journal) as reader:
+        last = max(after, reader.last_position())
+        for recorded in _read(reader, arguments.stream, after):
+            if recorded.position > last:
+                break
+            if wanted is None or type(recorded.event) in wanted:
+                print(_json(recorded) if arguments.json else _line(recorded))
+    return last
+
+
+def _read(reader: SqliteReader, stream: str | None, after: int) -> Iterator[Recorded]:
+    if stream is None:
+        return reader.read(after=after)
+    if stream.rstrip("/") in {"deployment", "request"}:
+        kind = f"{stream.rstrip('/')}/"
+        return (recorded for recorded in reader.read(after=after) if recorded.stream.startswith(kind))
+    return reader.read(stream, after)
+
+
+def _line(recorded: Recorded) -> str:
+    said = in_words(recorded.event, recorded.at)
+    return f"{written(recorded.at)}  #{recorded.position}  {recorded.stream}  {said}"
+
+
+def _json(recorded: Recorded) -> str:
+    told = {
+        "position": recorded.position,
+        "at": recorded.at,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "type": recorded.event.TYPE,
+        "event": recorded.event,
+    }
+    return _encode(told).decode()

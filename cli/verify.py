@@ -1,0 +1,157 @@
+"""`python -m turnout verify`: is a journal whole?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from ..actors.journal.ports import JournalError
+from ..actors.journal.sqlite_history import SqliteHistory
+from ..actors.journal.sqlite_reader import SqliteReader
+from ..history.moments import written
+from ..history.verify import Findings, Verifier
+from ..messages.errors import TurnoutError
+from .failure import EXIT_FAILED, Failure
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..actors.journal.ports import Snapshot
+    from ..actors.journal.sqlite_history import Row
+
+__all__ = ["add_to"]
+
+PORTION = 10_000
+"""Positions between two looks at the bar."""
+
+HELP = "check that a journal is whole"
+EPILOG = """\
+Reads all of the file and changes nothing; a router may have it open. What is checked: the file's own
+structure, that every event can be read, that versions and positions go on without a gap (save where
+events are recorded as lost, or were removed by retention), and that snapshots are what the events
+before them rebuild.
+
+Exit code 0: it is whole. 1: it is not, or it is no journal at all; what is wrong is told.
+
+examples:
+  python -m turnout verify turnout.db
+  python -m turnout verify /var/lib/turnout.db --json | jq .findings
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "verify",
+        help=HELP,
+        description="Checks every event and every snapshot of a journal.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    parser.add_argument("--json", action="store_true", help="the report as data")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, and tell what was found."""
+    try:
+        with SqliteReader.open(arguments.journal) as reader:
+            report = _report(reader)
+    except TurnoutError as error:
+        raise Failure(str(error)) from None
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _show(report, arguments.journal)
+    return 0 if report["whole"] else EXIT_FAILED
+
+
+def _report(reader: SqliteReader) -> dict[str, Any]:
+    findings = Findings()
+    told: dict[str, Any] = {}
+    try:
+        told = _checked(reader, findings)
+    except JournalError as error:  # torn in the middle: what is behind cannot be seen
+        findings.add("file", str(error))
+    return {
+        "whole": not findings,
+        **told,
+        "findings": [
+            {"kind": f.kind, "position": f.position, "stream": f.stream, "text": f.text}
+            for f in findings.told
+        ],
+        "more_findings": findings.more,
+    }
+
+
+def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
+    history = SqliteHistory(reader)
+    last = reader.last_position()
+    trimmed = history.trimmed()
+    with Progress("positions", last) as progress:
+        for fault in history.faults(progress.tick):
+            findings.add("file", f"SQLite finds: {fault}")
+        verifier = Verifier(_snapshots(history, findings), trimmed, findings)
+        done = 0
+        for _, rows in groupby(_rows(history, last), key=attrgetter("batch")):
+            batch = list(rows)
+            verifier.take(batch)
+            if batch[-1].last - done >= PORTION:
+                progress.step(f"{len(findings.told)} findings", batch[-1].last - done)
+                done = batch[-1].last
+    verifier.finish()
+    return {
+        "events": verifier.events,
+        "last_position": last,
+        "snapshots_compared": verifier.states.compared,
+        "snapshots_trusted": verifier.states.trusted,
+        "events_lost": verifier.lost,
+        "removed_by_retention": {"events": trimmed.events, "position": trimmed.position, "at": trimmed.at},
+        "bytes": history.used_bytes(),
+    }
+
+
+def _rows(history: SqliteHistory, last: int) -> Iterator[Row]:
+    """Those that were there in the beginning; a router may be adding to them."""
+    for row in history.rows():
+        if row.last > last:
+            return
+        yield row
+
+
+def _snapshots(history: SqliteHistory, findings: Findings) -> Iterator[Snapshot]:
+    try:
+        yield from history.snapshots()
+    except JournalError as error:
+        findings.add("snapshot", str(error))
+
+
+def _show(report: dict[str, Any], journal: str) -> None:
+    for finding in report["findings"]:
+        where = "" if finding["position"] is None else f" at #{finding['position']}"
+        print(f"{finding['kind']}{where}: {finding['text']}")
+    if report["more_findings"]:
+        print(f"and {report['more_findings']:,} more")
+    if "events" in report:
+        print(_summary(report))
+    print(f"{journal}: {'whole' if report['whole'] else 'NOT whole'}")
+
+
+def _summary(report: dict[str, Any]) -> str:
+    parts = [
+        f"{report['events']:,} events up to position {report['last_position']:,}",
+        f"{report['snapshots_compared']:,} snapshots compared",
+    ]
+    if report["snapshots_trusted"]:
+        parts.append(f"{report['snapshots_trusted']:,} that nothing is left to compare with")
+    if report["events_lost"]:
+        parts.append(f"{report['events_lost']:,} events recorded as lost")
+    removed = report["removed_by_retention"]
+    if removed["events"]:
+        parts.append(f"{removed['events']:,} removed by retention, up to {written(removed['at'])}")
+    return " · ".join(parts)

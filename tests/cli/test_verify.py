@@ -1,0 +1,92 @@
+"""`verify`: a whole journal is exit code 0, anything else is not, and never a traceback."""
+
+import json
+import random
+
+import pytest
+
+from turnout import Router
+from turnout.cli.main import main
+from turnout.testing import FakeClock, SimulatedProviders
+
+ENTRY = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"id": "eu"}}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    file = tmp_path_factory.mktemp("verify") / "j.db"
+    with Router(
+        [ENTRY], journal=f"sqlite:///{file}", clock=FakeClock(), caller=SimulatedProviders(), seed=1
+    ) as router:
+        for _ in range(300):
+            router.completion("gpt-4", [{"role": "user", "content": "Hello"}])
+    return file
+
+
+@pytest.fixture
+def verify(capsys):
+    def run(*arguments):
+        code = main(["verify", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_whole_journal_is_said_to_be_whole(whole, verify):
+    code, out, complaint = verify(whole)
+    assert (code, complaint) == (0, "")
+    assert out.endswith(f"{whole}: whole\n")
+    assert "snapshots compared" in out
+
+
+def test_as_json_it_is_data(whole, verify):
+    code, out, _ = verify(whole, "--json")
+    report = json.loads(out)
+    assert (code, report["whole"], report["findings"]) == (0, True, [])
+    assert report["events"] == report["last_position"] > 1000
+
+
+def test_it_may_be_checked_while_a_router_has_it(tmp_path, verify):
+    file = tmp_path / "j.db"
+    with Router(
+        [ENTRY], journal=f"sqlite:///{file}", clock=FakeClock(), caller=SimulatedProviders(), seed=1
+    ) as router:
+        router.completion("gpt-4", [{"role": "user", "content": "Hello"}])
+        router._journal.confirm().get()
+        assert verify(file)[0] == 0
+
+
+@pytest.mark.parametrize("kept", [0, 1, 50, 99, 4096, 16_384, 40_000, 100_000])
+def test_a_torn_file_is_told_in_words(whole, tmp_path, verify, kept):
+    torn = tmp_path / "torn.db"
+    torn.write_bytes(whole.read_bytes()[:kept])
+    code, out, complaint = verify(torn)
+    assert code == 1
+    assert out or complaint
+    assert "Traceback" not in out + complaint
+
+
+def test_whatever_is_overwritten_there_is_no_traceback(whole, tmp_path, verify):
+    content = whole.read_bytes()
+    rng = random.Random(7)
+    found = 0
+    for _ in range(40):
+        spoilt = bytearray(content)
+        start = rng.randrange(len(spoilt))
+        length = rng.choice([1, 16, 400, 20_000])
+        spoilt[start : start + length] = rng.randbytes(min(length, len(spoilt) - start))
+        (tmp_path / "spoilt.db").write_bytes(spoilt)
+        code, out, complaint = verify(tmp_path / "spoilt.db")
+        assert code in (0, 1)
+        assert "Traceback" not in out + complaint
+        found += code
+    assert found > 10
+
+
+def test_a_foreign_or_missing_file_is_one_line(tmp_path, verify):
+    (tmp_path / "text.db").write_text("not a database, whatever its name\n" * 500)
+    for name, why in [("text.db", "not a database"), ("none.db", "no such file")]:
+        code, out, complaint = verify(tmp_path / name)
+        assert (code, out) == (1, "")
+        assert why in complaint
+        assert complaint.count("\n") == 1
