@@ -9,7 +9,6 @@ from ..actors.budget.treasury import STREAM as BUDGETS
 from ..actors.deployment.state import DeploymentState, Limits
 from ..messages.events import (
     DeploymentAdded,
-    DeploymentRemoved,
     DeploymentUpdated,
     ModelListSet,
     RequestAccepted,
@@ -136,16 +135,14 @@ class World:
 
     # -- the router
 
-    def _apply_to_router(self, event: Any, at: float, position: int) -> None:
+    def _apply_to_router(self, event: Event, at: float, position: int) -> None:
         self.fleet.apply(event)
         if isinstance(event, RouterStarted):
             self.requests.clear()  # nobody is left to answer them
             self._restart(event, at, position)
-        elif isinstance(event, (DeploymentAdded, DeploymentUpdated, DeploymentRemoved)):
-            self._set_limits(event.deployment_id, position)
-        elif isinstance(event, ModelListSet):
-            for change in (*event.added, *event.updated):
-                self._set_limits(change.deployment_id, position)
+            return
+        for name in _changed_by(event):
+            self._set_limits(name, position)
 
     def _restart(self, event: RouterStarted, at: float, position: int) -> None:
         if event.settings == self._recorded:
@@ -179,3 +176,13 @@ class World:
             return Limits()
         defaults = self._recorded.get("default_litellm_params", {})
         return limits_in(name, listing, self._settings, defaults) or Limits()
+
+
+def _changed_by(event: Event) -> Iterator[str]:
+    """The deployments that go on under another configuration."""
+    match event:
+        case DeploymentAdded() | DeploymentUpdated():
+            yield event.deployment_id
+        case ModelListSet():
+            yield from (change.deployment_id for change in event.added)
+            yield from (change.deployment_id for change in event.updated)
