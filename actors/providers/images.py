@@ -36,4 +36,8 @@ class ImageCodec(DocumentCodec):
 def usage_of_images(response: ImageResponse) -> Usage:
     """Its tokens, where they were told, and how many images there are."""
     told = Usage() if response.usage is None else usage_from(response.usage.model_dump())
+    if told.estimated and not told.total_tokens:
+        told = (
+            Usage()
+        )  # an empty block tells nothing; what is sold by the piece has a known cost all the same
     return replace(told, images=len(response.data))

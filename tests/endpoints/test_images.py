@@ -16,7 +16,7 @@ from turnout import (
     RateLimitError,
     Router,
 )
-from turnout.actors.providers.images import ImageCodec
+from turnout.actors.providers.images import MAX_IMAGES_BYTES, ImageCodec
 from turnout.testing import FakeClock, SimulatedProvider
 
 MODE = {"mode": "image_generation"}
@@ -160,6 +160,15 @@ def test_images_are_charged_by_the_piece(routed):
     assert answer.route.cost == pytest.approx(0.12)
 
 
+@pytest.mark.parametrize("usage", [None, {}, {"total_tokens": None}, {"input_tokens": 0, "output_tokens": 0}])
+def test_a_usage_that_tells_nothing_hides_no_price_by_the_piece(mocked, usage):
+    mock = {"data": [{"url": "u"}, {"url": "v"}], "usage": usage}
+    router = mocked(mock_response=mock, info={"output_cost_per_image": 0.04})
+    assert router.image_generation("a cat", "m").route.cost == pytest.approx(0.08)
+    by_token = mocked(mock_response=mock, info={"input_cost_per_token": 1.0, "output_cost_per_token": 1.0})
+    assert by_token.image_generation("a cat", "m").route.cost is None
+
+
 def test_the_cheapest_image_is_chosen_by_cost_based_routing(kit):
     entries = [
         kit.entry(name, "m", info={"output_cost_per_image": price}, mock_response="u")
@@ -210,6 +219,7 @@ def test_an_image_is_made_anew_each_time(kit):
 
 
 def test_more_than_the_most_bytes_is_an_error(kit, monkeypatch):
+    assert ImageCodec.max_body == MAX_IMAGES_BYTES
     body = b'{"created": 1, "data": [{"b64_json": "AAAA"}]}'
     monkeypatch.setattr(ImageCodec, "max_body", len(body))
     with kit.recording(body) as recorder, recorder.router("m", "openai/d") as router:
