@@ -7,10 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import httpx
+
 from ...messages.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from httpx._multipart import MultipartStream
 
     from ...messages.uploads import Upload
 
@@ -20,7 +24,10 @@ __all__ = ["FileReader", "Form", "form_fields"]
 class FileReader:
     """One attempt's way through a file: from its start to the size it had then, whoever else reads it.
 
-    An open file is sought before each read, so that attempts side by side do not disturb each other.
+    An open file is sought before each read, so that attempts side by side do not disturb each other. The
+    two must be one step, since all share the file's position: it is read on the loop, where nothing comes
+    between, in pieces small enough not to hold it up. A path is opened for this reader alone, and may be
+    read in a thread.
     """
 
     def __init__(self, upload: Upload) -> None:
@@ -91,14 +98,14 @@ class FileReader:
                 source.seek(self._upload.start)
 
 
-class Form:
-    """A body that is made as it is sent.
+class Form(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that is made as it is sent, by our own transport or any of httpx's.
 
     Attributes:
         off_loop: making a piece reads a disk, which is a thread's business.
     """
 
-    def __init__(self, pieces: Iterable[bytes], reader: FileReader) -> None:
+    def __init__(self, pieces: MultipartStream, reader: FileReader) -> None:
         self._pieces = pieces
         self._reader = reader
         self.off_loop = reader.off_loop
@@ -106,9 +113,16 @@ class Form:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._pieces)
 
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._pieces)
+
     def close(self) -> None:
         """No more pieces are wanted."""
         self._reader.close()
+
+    async def aclose(self) -> None:
+        """The same."""
+        self.close()
 
 
 def form_fields(params: dict[str, Any]) -> dict[str, Any]:

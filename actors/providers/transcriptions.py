@@ -30,14 +30,6 @@ class TranscriptionCodec(DocumentCodec):
     ANSWER = TranscriptionResponse
 
     def encode(self, call: Call) -> httpx.Request:
-        return self._form(call)[0]
-
-    def post(self, call: Call) -> Post:
-        request, reader = self._form(call)
-        head = head_of("POST", request.url, request.headers.raw) + b"\r\n"
-        return Post(str(request.url), head, Form(request.stream, reader))  # type: ignore[arg-type]
-
-    def _form(self, call: Call) -> tuple[httpx.Request, FileReader]:
         """The request; httpx makes the form, reads the file as it is sent and knows how long it will be."""
         url, headers, params = self._prepared(call)
         upload = params.pop("file")
@@ -45,7 +37,13 @@ class TranscriptionCodec(DocumentCodec):
         kept = [header for header in headers if header[0].lower() not in _SET_BY_THE_FORM]
         part: tuple[Any, ...] = (upload.name, reader, *(() if upload.kind is None else (upload.kind,)))
         request = httpx.Request("POST", url, headers=kept, data=form_fields(params), files={"file": part})
-        return request, reader
+        request.stream = Form(request.stream, reader)  # type: ignore[arg-type]  # a form's is a MultipartStream
+        return request
+
+    def post(self, call: Call) -> Post:
+        request = self.encode(call)
+        head = head_of("POST", request.url, request.headers.raw) + b"\r\n"
+        return Post(str(request.url), head, request.stream)  # type: ignore[arg-type]  # the Form
 
     def decode(self, body: bytes, call: Call, kind: str = "") -> Decoded:
         if call.request.wire_params().get("response_format", self.default("response_format")) not in _PLAIN:

@@ -26,7 +26,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from .pouring import pour
-from .wire import head_of
+from .wire import Pieces, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from aiohttp.http import RawResponseMessage
 
     from ..runtime.clock import Clock
-    from .wire import Pieces
-
 __all__ = ["AiohttpTransport", "Answer", "sent"]
 
 CONNECT_SECONDS = 10.0
@@ -110,9 +108,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: there is none; `sent` tells which kind.
             RuntimeError: the transport was closed.
         """
-        content = (
-            request.read() if isinstance(request.stream, httpx.SyncByteStream) else await request.aread()
-        )
+        content = await _content(request)
         try:
             head = head_of(request.method, request.url, request.headers.raw) + b"\r\n"
             answer = await self.exchange(str(request.url), head, content, bodiless=request.method == "HEAD")
@@ -323,6 +319,14 @@ class Answer(httpx.AsyncByteStream):
         content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+
+async def _content(request: httpx.Request) -> bytes | Pieces:
+    """The body: one that is made as it is sent may be of any size, and stays as it is; any other is read."""
+    stream = request.stream
+    if isinstance(stream, Pieces):
+        return stream
+    return request.read() if isinstance(stream, httpx.SyncByteStream) else await request.aread()
 
 
 async def _final_head(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:

@@ -6,7 +6,7 @@ parameters are ready before the first call. It does no I/O and keeps nothing bet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -25,6 +25,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of a whole answer, where its kind does not say otherwise; one with more is an error."""
 
 
+@runtime_checkable
 class Pieces(Protocol):
     """A body that is made as it is sent.
 
