@@ -1,12 +1,15 @@
 """The smallest request that shows whether a deployment answers, by its mode. Pure.
 
-A mode that is not in the table cannot be checked: a picture or a minute of speech is no small request.
+A mode that is not in the table cannot be checked: a picture is no small request.
 """
 
 from __future__ import annotations
 
+import io
+import wave
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...messages.audio import SpeechRequest, TranscriptionRequest
 from ...messages.embeddings import EmbeddingRequest
 from ...messages.moderations import ModerationRequest
 from ...messages.requests import CompletionRequest
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Minimal", "minimal_request"]
 
 TEXT = "Hi"
+
+SILENCE_SECONDS = 0.5
+"""Of the recording that is sent; OpenAI refuses one below 0.1."""
+
+VOICE = "alloy"
+"""Where `model_info.health_check_voice` names no other."""
+
+_FRAMES_A_SECOND = 8000
 
 _THINKERS = ("o1", "o3", "o4", "gpt-5")
 """Models that count what they think as output, and so call the limit by another name."""
@@ -48,7 +59,7 @@ def minimal_request(deployment: Deployment) -> Minimal:
     make = _BY_MODE.get(deployment.mode)
     if make is None:
         return Minimal(why_not=f"there is no small request for mode {deployment.mode}")
-    return Minimal(make(deployment.model_name, model), wildcard)
+    return Minimal(make(deployment, model), wildcard)
 
 
 def _captured(deployment: Deployment, model: str) -> str | None:
@@ -60,16 +71,50 @@ def _captured(deployment: Deployment, model: str) -> str | None:
     return None
 
 
-def _chat(group: str, model: str) -> Request:
+def _chat(deployment: Deployment, model: str) -> Request:
+    group = deployment.model_name
     messages = [{"role": "user", "content": TEXT}]
     if model.startswith(_THINKERS):
         return CompletionRequest(model=group, messages=messages, max_completion_tokens=1)
     return CompletionRequest(model=group, messages=messages, max_tokens=1)
 
 
-_BY_MODE: dict[str, Callable[[str, str], Request]] = {
+def _completion(deployment: Deployment, _model: str) -> Request:
+    return TextCompletionRequest(model=deployment.model_name, prompt=TEXT, max_tokens=1)
+
+
+def _embedding(deployment: Deployment, _model: str) -> Request:
+    return EmbeddingRequest(model=deployment.model_name, input=TEXT)
+
+
+def _moderation(deployment: Deployment, _model: str) -> Request:
+    return ModerationRequest(model=deployment.model_name, input=TEXT)
+
+
+def _speech(deployment: Deployment, _model: str) -> Request:
+    voice = deployment.model_info.get("health_check_voice") or VOICE
+    return SpeechRequest(model=deployment.model_name, input=TEXT, voice=voice)
+
+
+def _transcription(deployment: Deployment, _model: str) -> Request:
+    return TranscriptionRequest(model=deployment.model_name, file=("silence.wav", _silence()))
+
+
+def _silence() -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_FRAMES_A_SECOND)
+        sound.writeframes(bytes(2 * int(SILENCE_SECONDS * _FRAMES_A_SECOND)))
+    return file.getvalue()
+
+
+_BY_MODE: dict[str, Callable[[Deployment, str], Request]] = {
+    "audio_speech": _speech,
+    "audio_transcription": _transcription,
     "chat": _chat,
-    "completion": lambda group, _model: TextCompletionRequest(model=group, prompt=TEXT, max_tokens=1),
-    "embedding": lambda group, _model: EmbeddingRequest(model=group, input=TEXT),
-    "moderation": lambda group, _model: ModerationRequest(model=group, input=TEXT),
+    "completion": _completion,
+    "embedding": _embedding,
+    "moderation": _moderation,
 }

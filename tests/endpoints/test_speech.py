@@ -199,3 +199,8 @@ def test_a_mock_is_bytes(mocked):
     assert (len(pieces), b"".join(pieces)) == (3, sound)
     with pytest.raises(BadRequestError, match="answers no speech"):
         mocked(mock_response="a text").speech("m", TEXT, "alloy")
+
+
+def test_a_deployment_is_checked_with_a_little_text(routed):
+    report = routed("tts-1").health_check()
+    assert (report["healthy_count"], report["unchecked_endpoints"]) == (1, [])

@@ -517,3 +517,8 @@ def test_an_open_file_stands_where_it_stood_over_any_transport(kit, path):
         file.seek(1000)
         router.transcription("m", file)
         assert file.tell() == 1000
+
+
+def test_a_deployment_is_checked_with_a_little_silence(routed):
+    report = routed("whisper-1").health_check()
+    assert (report["healthy_count"], report["unchecked_endpoints"]) == (1, [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import wave
 
 import pytest
 
@@ -98,6 +100,7 @@ def test_a_wildcard_is_checked_by_the_model_it_names_or_not_at_all(ward, entry):
         ("gpt-3.5-turbo-instruct", "text_completion", {"prompt": "Hi", "max_tokens": 1}),
         ("text-embedding-3-small", "embedding", {"input": "Hi"}),
         ("omni-moderation-latest", "moderation", {"input": "Hi"}),
+        ("tts-1", "speech", {"input": "Hi", "voice": "alloy"}),
     ],
 )
 def test_what_is_no_chat_model_is_asked_for_a_little_of_what_it_is_for(entry, model, kind, wanted):
@@ -108,14 +111,33 @@ def test_what_is_no_chat_model_is_asked_for_a_little_of_what_it_is_for(entry, mo
     assert (request.KIND, request.wire_params()) == (kind, wanted)
 
 
-@pytest.mark.parametrize("model", ["text-embedding-3-small", "omni-moderation-latest"])
+def test_a_voice_of_its_own_can_be_named(entry):
+    from turnout.actors.deployment.minimal import minimal_request
+    from turnout.messages.settings import parse_deployment
+
+    fields = entry("a", "voice", {"health_check_voice": "nova"}, model="openai/tts-1")
+    assert minimal_request(parse_deployment(fields, "x")).request.voice == "nova"
+
+
+def test_a_model_that_hears_is_asked_for_half_a_second_of_silence(entry):
+    from turnout.actors.deployment.minimal import minimal_request
+    from turnout.messages.settings import parse_deployment
+
+    request = minimal_request(parse_deployment(entry("a", model="openai/whisper-1"), "x")).request
+    assert request.KIND == "transcription"
+    assert request.file.name == "silence.wav"
+    with wave.open(io.BytesIO(request.file.source)) as sound:
+        assert sound.getnframes() / sound.getframerate() == 0.5
+        assert not any(sound.readframes(sound.getnframes()))
+
+
+@pytest.mark.parametrize("model", ["text-embedding-3-small", "omni-moderation-latest", "whisper-1", "tts-1"])
 def test_they_are_healthy_when_they_answer(ward, entry, model):
     assert ward(entry("a", model=f"openai/{model}")).router.health_check()["healthy_count"] == 1
 
 
-@pytest.mark.parametrize("model", ["dall-e-3", "whisper-1", "tts-1"])
-def test_an_image_or_sound_costs_too_much_to_be_asked_for(ward, entry, model):
-    place = ward(entry("a", model=f"openai/{model}"))
+def test_an_image_costs_too_much_to_be_asked_for(ward, entry):
+    place = ward(entry("a", model="openai/dall-e-3"))
     (row,) = place.router.health_check()["unchecked_endpoints"]
     assert row["error"].startswith("there is no small request for mode ")
     assert place.providers.calls == {}
