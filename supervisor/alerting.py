@@ -12,6 +12,7 @@ from ..actors.alerting.webhook import Webhook
 from ..actors.providers.transport import AiohttpTransport
 from ..actors.runtime.future import LoopFuture
 from ..messages.commands import Inspect
+from .questions import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,5 +96,5 @@ class Alerts:
             return None
         future = actor.ask(Inspect(), block=False)
         self._dispatcher.run_now()
-        found: dict[str, Any] = future.get()
+        found: dict[str, Any] | None = answer_of(future)
         return found

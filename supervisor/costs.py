@@ -14,6 +14,7 @@ from ..messages.commands import Inspect
 from ..messages.prices import PRICE_NAMES
 from ..messages.problems import listed
 from .compile_rules import shared_budgets
+from .questions import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +89,8 @@ def ask_treasury(board: Switchboard) -> Any:
 def budgets_now(deployments: dict[str, Any], treasury: Any) -> dict[str, Any]:
     """Every budget by its name: limit, spent, reserved, left, resets_at."""
     own = {f"deployment:{name}": told["budget"] for name, told in deployments.items() if "budget" in told}
-    return own if treasury is None else {**treasury.get()["budgets"], **own}
+    shared = None if treasury is None else answer_of(treasury)
+    return own if shared is None else {**shared["budgets"], **own}
 
 
 def _warn_of_unpriced(deployments: Iterable[Deployment], settings: RouterSettings, now: float) -> None:

@@ -27,6 +27,7 @@ from .explaining import Explaining
 from .health_checks import HealthChecks
 from .lifecycle import Lifecycle
 from .management import Management
+from .questions import NONE_OPEN, answer_of, ask_deployments
 from .request_future import RequestFuture
 from .verbose import logged
 from .wiring import Wiring
@@ -191,26 +192,25 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks, Exp
             raise RouterClosedError(_CLOSED)
         self._lifecycle.ensure_running()
         board = self._switchboard
-        asked = {
-            name: ref.ask(Inspect(), block=False) for name, ref in board.deployments.items() if ref.is_alive()
-        }
+        asked = ask_deployments(board)
         open_requests = board.supervisor.ask(Inspect(), block=False)
         cache = ask_cache(board)
         treasury = ask_treasury(board)
         self._dispatcher.run_now()
         journal = self._journal.health()
         failed, incomplete = dict(self._wiring.failed), self._wiring.fleet.incomplete()
-        deployments = {name: future.get() for name, future in asked.items() if name not in failed}
+        told = {name: answer_of(future) for name, future in asked.items()}
+        deployments = {name: said for name, said in told.items() if said is not None}
         return {
             "ok": journal.ok and not failed and not incomplete,
             "journal": journal,
             "failed": failed,
             "callbacks": self._wiring.observer.health(),
-            "cache": None if cache is None else cache.get(),
+            "cache": None if cache is None else answer_of(cache),
             "incomplete": incomplete,
             "deployments_durable": self._wiring.fleet.durable,
             "alerts": None if self._lifecycle.alerts is None else self._lifecycle.alerts.health(),
-            "open_requests": open_requests.get()["open_requests"],
+            "open_requests": (answer_of(open_requests) or NONE_OPEN)["open_requests"],
             "deployments": deployments,
             "budgets": budgets_now(deployments, treasury),
         }
