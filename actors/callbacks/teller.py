@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.actor import where_it_broke
@@ -42,8 +43,8 @@ class Teller:
             if inspect.iscoroutine(result):
                 result.close()
                 _must_be_async(hook)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  (whatever a user's code raises)
-            self._note(hook, error)
+        except BaseException as error:  # noqa: BLE001  (whatever a user's code raises)
+            self._take(hook, error)
 
     async def wait_for(self, hook: Hook, arguments: tuple[Any, ...]) -> None:
         """Await a coroutine function. A cancellation that is meant for us goes on."""
@@ -54,8 +55,8 @@ class Teller:
             if task is not None and task.cancelling():
                 raise
             self._note(hook, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever a user's code raises)
-            self._note(hook, error)
+        except BaseException as error:  # noqa: BLE001  (whatever a user's code raises)
+            self._take(hook, error)
 
     def step(self, hook: Hook, arguments: tuple[Any, ...]) -> None:
         """Run a coroutine function where there is no event loop: it must not have to wait."""
@@ -67,8 +68,14 @@ class Teller:
                 return
             coroutine.close()
             _must_not_wait(hook)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  (whatever a user's code raises)
-            self._note(hook, error)
+        except BaseException as error:  # noqa: BLE001  (whatever a user's code raises)
+            self._take(hook, error)
+
+    def _take(self, hook: Hook, error: BaseException) -> None:
+        """Note it; but Ctrl-C, which comes to the main thread and nowhere else, is no callback's."""
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise error
+        self._note(hook, error)
 
     def _note(self, hook: Hook, error: BaseException) -> None:
         self.failed += 1

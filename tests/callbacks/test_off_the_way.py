@@ -189,7 +189,10 @@ def test_only_so_many_requests_are_told_at_one_time_to_methods_that_await(kit, m
     assert (most, inside) == (3, 0)
 
 
-@pytest.mark.parametrize("error", [ValueError("the secret"), SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("the secret"), SystemExit(3), asyncio.CancelledError(), KeyboardInterrupt(), GeneratorExit()],
+)
 def test_a_callback_that_raises_is_reported_without_its_text_and_hurts_nothing(
     kit, make_router, caplog, error
 ):
