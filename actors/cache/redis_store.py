@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS
+from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -141,10 +141,13 @@ def open_client(address: RedisAddress, options: dict[str, Any]) -> Any:
     _check_names((*options, *address.options), inspect.signature(kind.__init__).parameters)
     given = {**_defaults(address), **options, "socket_timeout": None, "decode_responses": False}
     try:
-        return _OPEN[address.kind](address, given)
+        client = _OPEN[address.kind](address, given)
+        if address.kind != "cluster":
+            client.connection_pool.make_connection()  # which connects nowhere, but reads the options
     except Exception as error:  # noqa: BLE001  (redis-py raises what it likes for a wrong value)
         msg = f"cache_kwargs: redis-py does not take these options ({type(error).__name__})"
         raise ConfigurationError(msg) from None
+    return client
 
 
 def _check_names(given: Iterable[str], known: Iterable[str]) -> None:
@@ -176,9 +179,19 @@ def _from_query(address: RedisAddress) -> dict[str, Any]:
 
 def _open_server(address: RedisAddress, options: dict[str, Any]) -> Any:
     if address.url is not None:
-        return Redis.from_url(address.url, **options)
+        return Redis.from_url(address.url, **_beside_a_url(address, options))
     ((host, port),) = address.nodes
     return Redis(host=host, port=port, **{"db": address.db, **_login(address), **options})
+
+
+def _beside_a_url(address: RedisAddress, options: dict[str, Any]) -> dict[str, Any]:
+    """The options as `from_url` takes them: it knows no `ssl`, and nothing about TLS where there is none."""
+    rest = {name: value for name, value in options.items() if name != "ssl"}
+    if address.tls:
+        return rest
+    if options.get("ssl"):
+        return {**rest, "connection_class": SSLConnection}
+    return {name: value for name, value in rest.items() if not name.startswith("ssl_")}
 
 
 def _open_sentinel(address: RedisAddress, options: dict[str, Any]) -> Any:

@@ -130,3 +130,20 @@ def test_redis_without_a_cache_is_accepted_and_does_nothing():
         redis_host="h", redis_port="6379", redis_password="made-up", cache_kwargs={"ttl": 3}
     )
     assert cache_rules(settings) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "tls"),
+    [
+        ("redis://h:1/0", {"ssl": False}, False),
+        ("redis://h:1/0", {"ssl": True}, True),
+        ("redis://h:1/0", {"ssl_cert_reqs": "none"}, False),
+        ("redis://h:1/0", {"ssl": True, "ssl_cert_reqs": "none"}, True),
+        ("rediss://h:1/0", {"ssl": True}, True),
+        ("rediss://h:1/0", {"ssl_check_hostname": False}, True),
+    ],
+)
+def test_tls_may_be_said_beside_a_url(url, options, tls):
+    """redis-py itself takes `ssl` with a host only, and says so no sooner than it connects."""
+    client = open_client(parse_redis_url(url), options)
+    assert isinstance(client.connection_pool.make_connection(), SSLConnection) is tls
