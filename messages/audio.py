@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from .outcomes import Demand
 from .prompt_size import estimate
-from .requests import Request, WholeRequest
+from .requests import Request, Switch, WholeRequest
 from .responses import Routed
 from .texts import size_of
 from .uploads import parse_upload
@@ -66,7 +66,7 @@ class SpeechRequest(Request):
 
     input: str = Field(min_length=1)
     voice: Annotated[Any, BeforeValidator(_voice)]
-    stream: bool = False
+    stream: Switch = False
 
     def demand(self) -> Demand:
         """Its tokens."""

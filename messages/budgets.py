@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
-from .problems import did_you_mean, given
+from .problems import did_you_mean, given, number_in
 from .values import Value
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def budget_of(limit: Any, period: Any, reset: Any, path: str) -> BudgetRule:
     Raises:
         ConfigurationError: one of them is wrong.
     """
+    limit = number_in(limit)
     if type(limit) not in (int, float) or not 0 <= limit < math.inf:
         msg = f"{path}.max_budget = {given(limit)}: must be a number of US dollars, 0 or more"
         raise ConfigurationError(msg)

@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from .problems import number_in
 from .values import Message, Value
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ __all__ = [
 ]
 
 CONTROLS = ("no-cache", "no-store", "ttl", "s-maxage", "namespace", "key", "use-cache")
-"""What a request's `cache` may hold. `cache_key` and `cache-key` are `key` by other names, and every `-`
-may be a `_`; `use-cache` is accepted, since that is what a router with a cache does anyway."""
+"""What a request's `cache` may hold. `cache_key` is `key` by another name, `s-max-age` is `s-maxage`, and
+every `-` may be a `_`; `use-cache` is accepted, since that is what a router with a cache does anyway."""
 
-_ALIASES = {"cache-key": "key"}
+_ALIASES = {"cache-key": "key", "s-max-age": "s-maxage"}
 _SWITCHES = frozenset({"no-cache", "no-store", "use-cache"})
 _SECONDS = frozenset({"ttl", "s-maxage"})
 MAX_KEY_CHARS = 4096
@@ -106,8 +108,9 @@ def _checked(name: str, value: Any) -> Any:
         msg = f"{name} must be True or False"
         raise ValueError(msg)
     if name in _SECONDS:
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
-            return float(value)
+        seconds = number_in(value)
+        if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+            return float(seconds)
         msg = f"{name} must be a number of seconds, 0 or more"
         raise ValueError(msg)
     if isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARS:

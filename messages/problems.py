@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["configuration_error", "did_you_mean", "given", "listed", "nearest", "quoted"]
+__all__ = ["configuration_error", "did_you_mean", "given", "listed", "nearest", "number_in", "quoted"]
 
 MAX_SHOWN = 80
 """Characters of a wrong value or name that are repeated in an error."""
@@ -31,6 +31,16 @@ _CONTAINER = frozenset({"dict_type", "list_type", "model_type", "tuple_type"})
 """Where a container belongs, a text may be anything: a connection string, a whole file."""
 
 _QUOTED = re.compile(r"'([^']*)'")
+
+
+def number_in(value: Any) -> Any:
+    """The number that a text holds, as a setting from the environment does; else the value itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def quoted(name: str) -> str:

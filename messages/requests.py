@@ -21,7 +21,7 @@ from .wishes import check_metadata, check_tags
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CompletionRequest", "Request", "WholeRequest"]
+__all__ = ["CompletionRequest", "Request", "Switch", "WholeRequest"]
 
 MAX_PRIORITY = 255
 
@@ -53,12 +53,18 @@ def _hedge_after(value: Any) -> Any:
     raise ValueError(msg)
 
 
+def _switch(value: Any) -> Any:
+    """None is how many programs say that they do not set it."""
+    return False if value is None else value
+
+
 def _cache_controls(value: Any) -> CacheControls | None:
     return None if value is None else parse_controls(value)
 
 
 HedgeAfter = Annotated[float | str, PlainValidator(_hedge_after)]
 Messages = Annotated[Any, BeforeValidator(_messages)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
 Fallback = str | dict[str, Any]
 
 
@@ -83,7 +89,7 @@ class Request(BaseModel):
     context_window_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
     content_policy_fallbacks: list[Fallback] | list[dict[str, list[Fallback]]] | None = None
     context_window_fallback_dict: dict[str, Any] | None = None
-    disable_fallbacks: bool = False
+    disable_fallbacks: Switch = False
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     routing_strategy: str | None = None
     tags: Annotated[list[str] | None, BeforeValidator(check_tags)] = None
@@ -100,10 +106,10 @@ class Request(BaseModel):
     mock_delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     mock_timeout: bool | None = None
     mock_tool_calls: list[Any] | None = None
-    mock_testing_fallbacks: bool = False
-    mock_testing_context_fallbacks: bool = False
-    mock_testing_content_policy_fallbacks: bool = False
-    mock_testing_rate_limit_error: bool = False
+    mock_testing_fallbacks: Switch = False
+    mock_testing_context_fallbacks: Switch = False
+    mock_testing_content_policy_fallbacks: Switch = False
+    mock_testing_rate_limit_error: Switch = False
 
     def __init__(self, **data: Any) -> None:
         try:  # what BaseModel does, without the way there
@@ -154,7 +160,7 @@ class CompletionRequest(Request):
     KIND: ClassVar[str] = "completion"
 
     messages: Messages
-    stream: bool = False
+    stream: Switch = False
     stream_options: dict[str, Any] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)

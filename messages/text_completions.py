@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .outcomes import Demand
 from .prompt_size import estimate
-from .requests import Request
+from .requests import Request, Switch
 from .responses import Record, ResponseUsage, Routed
 from .texts import Prompts, each, size_of
 
@@ -25,7 +25,7 @@ class TextCompletionRequest(Request):
     KIND: ClassVar[str] = "text_completion"
 
     prompt: Prompts
-    stream: bool = False
+    stream: Switch = False
     stream_options: dict[str, Any] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     n: int | None = Field(default=None, ge=1)

@@ -10,6 +10,7 @@ from ..messages.errors import (
     RequestError,
     UnsupportedParamsError,
 )
+from ..messages.figures import in_seconds
 from ..messages.outcomes import Attempt, RouteInfo
 
 if TYPE_CHECKING:
@@ -107,5 +108,5 @@ def _why_nobody(message: Unassigned, counts: dict[str, int], retry_after: float 
     """`no deployment of "gpt-4" is available: 2 cooling_down, 1 rpm; try again in 3.2 s`."""
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "it has none"
     full = "; as many wait as may (max_queue)" if message.full else ""
-    when = "" if retry_after is None else f"; try again in {retry_after:.3g} s"
+    when = "" if retry_after is None else f"; try again in {in_seconds(retry_after)}"
     return f'no deployment of "{message.group}" is available: {why}{full}{when}'

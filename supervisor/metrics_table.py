@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from ..messages.figures import dollars
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NOTHING", "Table", "cost", "deployment_table", "dollars", "print_table", "seconds", "share"]
+__all__ = ["NOTHING", "Table", "cost", "deployment_table", "print_table", "seconds", "share"]
 
 NOTHING = "–"
 
@@ -64,13 +66,6 @@ def cost(entry: dict[str, Any]) -> str:
     """Dollars; with a + when there were calls whose cost is not known."""
     known = entry["cost"]
     return NOTHING if known is None else dollars(known) + ("+" if entry["calls_without_cost"] else "")
-
-
-def dollars(amount: float) -> str:
-    """Small sums with what is needed to see them."""
-    if not amount or amount >= 1:
-        return f"${amount:,.2f}"
-    return f"${amount:.3g}" if amount >= 1e-4 else f"${amount:.1e}"
 
 
 def share(value: float | None) -> str:

@@ -33,6 +33,7 @@ from ..messages.events import (
     RetryScheduled,
     WaitStarted,
 )
+from ..messages.figures import in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -103,12 +104,14 @@ def _left_out(left_out: Iterable[LeftOut], by_reason: dict[str, int], at: float)
 
 def _why(left: LeftOut, at: float) -> str:
     needs = "" if left.need is None else f" (needs {left.need:g}, has {left.has or 0:g})"
-    until = "" if left.until is None else f" for {max(0.0, left.until - at):.3g} s"
+    until = "" if left.until is None else f" for {in_seconds(max(0.0, left.until - at))}"
     return f"{left.deployment_id} {left.reason}{needs}{until}"
 
 
 def _waits(event: WaitStarted, at: float) -> str:
-    until = "" if event.until is None else f", the first release is in {max(0.0, event.until - at):.3g} s"
+    until = (
+        "" if event.until is None else f", the first release is in {in_seconds(max(0.0, event.until - at))}"
+    )
     return f"waits in group {event.group!r}{until}" + _but_for(event.left_out, {}, at)
 
 
@@ -180,11 +183,11 @@ def _cools_down(event: CooldownStarted, _at: float) -> str:
 
 def _limited(event: LimitsObserved, at: float) -> str:
     used = f"{event.requests} requests and {event.tokens} tokens"
-    return f"the provider counts {used} more than we do, for {event.until - at:.3g} s"
+    return f"the provider counts {used} more than we do, for {in_seconds(event.until - at)}"
 
 
 def _budget(event: BudgetExhausted, at: float) -> str:
-    until = "" if event.until is None else f", for {max(0.0, event.until - at):.3g} s"
+    until = "" if event.until is None else f", for {in_seconds(max(0.0, event.until - at))}"
     return f"budget {event.budget} is used up: ${event.spent:.4g} of ${event.limit:.4g}{until}"
 
 

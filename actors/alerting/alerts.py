@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ...messages.events import CallFailed, CooldownStarted, DeploymentRetired, Event, EventsLost
+from ...messages.figures import dollars, in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def alert_for(event: Event, stream: str, label: Callable[[str], str]) -> Alert |
     """
     if isinstance(event, CallFailed):
         deployment_id = _owner(stream)
-        text = f"{event.error} ({event.status_code}) after {event.seconds:.3g} s"
+        text = f"{event.error} ({event.status_code}) after {in_seconds(event.seconds)}"
         return Alert("exception", deployment_id, f"{label(deployment_id)} failed: {text}")
     if isinstance(event, CooldownStarted):
         deployment_id = _owner(stream)
@@ -68,7 +69,7 @@ def _budget(event: Any) -> Alert:
     return Alert(
         "budget",
         event.budget,
-        f"budget {shown(event.budget)} is used up: ${event.spent:.2f} of ${event.limit:.2f}",
+        f"budget {shown(event.budget)} is used up: {dollars(event.spent)} of {dollars(event.limit)}",
     )
 
 
@@ -78,7 +79,7 @@ def _owner(stream: str) -> str:
 
 def slow(deployment_id: str, seconds: float, threshold: float, label: Callable[[str], str]) -> Alert:
     """A call was answered, late."""
-    text = f"answered after {seconds:.3g} s (threshold {threshold:g} s)"
+    text = f"answered after {in_seconds(seconds)} (threshold {threshold:g} s)"
     return Alert("slow", deployment_id, f"{label(deployment_id)} {text}")
 
 

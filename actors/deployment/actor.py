@@ -37,6 +37,7 @@ from ...messages.events import (
     ClockSetBack,
     CooldownEnded,
 )
+from ...messages.figures import in_seconds
 from ...messages.fleet_commands import Drained, Reconfigure, Retire
 from ...messages.health_commands import CheckDeployment, CheckFinished, CheckOverdue
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
@@ -329,7 +330,9 @@ class DeploymentActor(CheckedActor):
         usage = running.handle.cancel()
         seconds = now - running.opened_call.started_at
         what = "the stream stalled" if running.opened else "no answer"
-        self._end(running, CallOutcome("failed", error=Timeout(f"{what} after {seconds:.3g} s"), usage=usage))
+        self._end(
+            running, CallOutcome("failed", error=Timeout(f"{what} after {in_seconds(seconds)}"), usage=usage)
+        )
 
     # -- a call ends
 

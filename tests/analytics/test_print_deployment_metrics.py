@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from turnout.supervisor.metrics_table import Table, deployment_table, dollars, plain, print_table, seconds
+from turnout.messages.figures import dollars
+from turnout.supervisor.metrics_table import Table, deployment_table, plain, print_table, seconds
 
 
 @pytest.fixture

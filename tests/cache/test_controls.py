@@ -128,3 +128,7 @@ def test_a_deployment_has_no_cache_of_its_own(house):
     with pytest.raises(ConfigurationError, match=r"litellm_params\.cache is for requests"):
         house(model_list=[house.deployment("eu", cache={"no-cache": True})])
     house(model_list=[house.deployment("eu", cache=None, caching=False)])
+
+
+def test_seconds_may_be_a_text_as_the_environment_has_them():
+    assert parse_controls({"ttl": "60", "s-max-age": "5.5"}) == parse_controls({"ttl": 60, "s-maxage": 5.5})

@@ -1,0 +1,17 @@
+"""Figures as people read them, in errors, stories, tables and alerts."""
+
+from __future__ import annotations
+
+__all__ = ["dollars", "in_seconds"]
+
+
+def in_seconds(value: float) -> str:
+    """Three digits of a short time, whole seconds of a long one: `0.0312 s`, `86400 s`."""
+    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+
+
+def dollars(amount: float) -> str:
+    """Small sums with what is needed to see them."""
+    if not amount or amount >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount:.3g}" if amount >= 1e-4 else f"${amount:.1e}"
