@@ -103,9 +103,14 @@ class Lifecycle:
         """The router was forgotten: close it as well as can be done from here."""
         dispatcher = self.dispatcher
         if isinstance(dispatcher, EventLoopDispatcher) and dispatcher.runs_here() and not self.closed:
-            self._farewell = dispatcher.loop.create_task(self.aclose())
+            self._farewell = dispatcher.loop.create_task(self._take_leave(dispatcher))
         else:
             self.close()
+
+    async def _take_leave(self, dispatcher: EventLoopDispatcher) -> None:
+        """Forgotten by its own loop: whoever held the router last did so there."""
+        await self.aclose()
+        dispatcher.stop_thread()  # nobody else is left who could end it
 
     def _end_requests(self) -> None:
         self.wiring.switchboard.supervisor.ask(Shutdown(), block=False)

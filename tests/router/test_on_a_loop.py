@@ -276,6 +276,18 @@ def test_a_router_that_is_dropped_closes_itself(hello):
     assert "turnout" not in threads()
 
 
+def test_a_router_whose_last_holder_was_its_own_thread_leaves_no_thread(hello):
+    """I12: as after `asyncio.run` over a router that nobody entered or closed."""
+    router = Router(model_list=[deployment()])
+    router.ask(hello())
+    lifecycle, thread = router._lifecycle, router._lifecycle.dispatcher._thread
+    router._finalizer.detach()
+    lifecycle.dispatcher.loop.call_soon_threadsafe(lifecycle.dropped)
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert "turnout" not in threads()
+
+
 def test_a_router_on_a_file_leaves_no_thread_and_no_file_open(hello, tmp_path):
     """I12"""
     path = tmp_path / "turnout.db"
