@@ -130,7 +130,7 @@ def _parse(text: str, path: str) -> Any:
     try:
         import yaml
     except ImportError:
-        msg = 'reading YAML needs PyYAML: pip install "turnout[cli]"'
+        msg = 'reading YAML needs PyYAML: pip install PyYAML (the extra "cli" brings it)'
         raise Failure(msg) from None
     try:
         return yaml.load(text, _loader(yaml))  # noqa: S506  (made from the safe one)

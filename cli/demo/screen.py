@@ -36,7 +36,7 @@ def make_screen(requests: int, *, plain: bool) -> Screen:
     try:
         return LiveScreen(requests)
     except ImportError:
-        msg = 'the live view needs rich: pip install "turnout[cli]" (or use --plain)'
+        msg = 'the live view needs rich: pip install rich (the extra "cli" brings it), or use --plain'
         raise Failure(msg) from None
 
 

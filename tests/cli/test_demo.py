@@ -45,7 +45,7 @@ def test_the_demo_works_where_there_is_no_terminal():
 def test_without_rich_the_live_view_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setitem(sys.modules, "rich.live", None)
-    with pytest.raises(Failure, match=r"turnout\[cli\]"):
+    with pytest.raises(Failure, match="pip install rich"):
         make_screen(10, plain=False)
 
 
