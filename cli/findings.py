@@ -63,7 +63,7 @@ def examined(config: Config) -> Findings:
     deployments = _deployments(resolved, defaults, errors)
     findings = Findings(deployments, settings, errors, unset, [*config.notes])
     if settings is not None:
-        _look_around(findings, settings)
+        _look_around(findings, settings, _named(resolved.entries))
     return findings
 
 
@@ -133,14 +133,24 @@ def _unset(value: Any, variables: dict[str, str]) -> bool:
     return isinstance(value, str) and value.startswith("os.environ/") and value[11:] not in variables
 
 
-def _look_around(findings: Findings, settings: RouterSettings) -> None:
+def _named(entries: list[Any]) -> frozenset[str]:
+    """The groups that the entries name, also those that are wrong: what is wrong with them is told once."""
+    names = (entry.get("model_name") for entry in entries if isinstance(entry, dict))
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _look_around(findings: Findings, settings: RouterSettings, named: frozenset[str]) -> None:
     """What only the deployments and the settings together can tell."""
     directory = Directory(findings.deployments, settings.model_group_alias)
     names = directory.names()
+
+    def known(name: str) -> bool:
+        return name in named or name in directory
+
     try:
-        settings.check_groups(directory.__contains__, names)
+        settings.check_groups(known, names)
     except ConfigurationError as error:
         findings.errors.append(f"router_settings: {error}")
-    unknown = [*settings.unknown_fallbacks(directory.__contains__, names)]
+    unknown = [*settings.unknown_fallbacks(known, names)]
     unknown += unknown_fallbacks(findings.deployments, directory)
     findings.notes.extend(f"{problem}; it is passed over until there is one" for problem in unknown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from .fallbacks import FallbackTable, FallbackTarget, parse_fallback_dict, parse
 from .modes import mode_of
 from .policies import Count, Retries, Seconds
 from .prices import check_prices
-from .problems import configuration_error, did_you_mean, given, quoted
+from .problems import configuration_error, did_you_mean, given, nearest, quoted
 from .provider_names import split_model
 from .redaction import hide_url_secrets, without_secrets
 
@@ -72,6 +73,7 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
+_ADDRESS = re.compile(r"https?://[^/\s]")
 _Key = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 _Limit = Annotated[Count, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
@@ -87,13 +89,20 @@ def _larger_models(raw: Any) -> FallbackTable:
     return parse_fallback_dict(raw, "context_window_fallback_dict")
 
 
+def _address(text: str) -> str:
+    if not _ADDRESS.match(text):
+        msg = "must begin with http:// or https:// and name a host"
+        raise ValueError(msg)
+    return text
+
+
 class _Fields(TypedDict, total=False):
     """The fields of a deployment that a user may set; everything else is the wire's."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[misc]
 
     api_key: _Key
-    api_base: Annotated[str, Field(pattern=r"^https?://[^/\s]")]
+    api_base: Annotated[str, AfterValidator(_address)]
     api_version: _Text
     rpm: _Limit
     tpm: _Limit
@@ -324,7 +333,12 @@ class _Entry:
 
     def text(self, name: str) -> str:
         """A required text among the parameters; taken out."""
-        return self._name(self.params.pop(name, None), f"{self.params_path}.{name}")
+        value = self.params.pop(name, None)
+        close = nearest(name, self._own_params) if value is None else None
+        if close is not None:
+            msg = f"{self.params_path}.{name}: required; did you mean it by {quoted(close)}?"
+            raise ConfigurationError(msg)
+        return self._name(value, f"{self.params_path}.{name}")
 
     def stated_provider(self) -> str | None:
         stated = self.params.pop("custom_llm_provider", None)

@@ -232,7 +232,7 @@ def test_without_pyyaml_it_says_what_to_install(check, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     code, _, complaint = check(GOOD)
     assert code == 1
-    assert 'pip install "turnout[cli]"' in complaint
+    assert "pip install PyYAML" in complaint
 
 
 def test_anchors_and_merges_work(check):
@@ -244,3 +244,16 @@ model_list:
     found = json.loads(check(text, "--json")[1])
     assert found["errors"] == ["unknown section 'common'"]
     assert next(iter(found["deployments"].values()))["litellm_params"]["rpm"] == 5
+
+
+def test_a_group_whose_entry_is_wrong_is_not_said_to_be_missing_as_well(check):
+    text = """
+model_list:
+  - {model_name: gpt-4, litellm_params: {modle: openai/gpt-4o}}
+router_settings: {fallbacks: [{gpt-4: [nowhere]}]}
+"""
+    code, output, _ = check(text)
+    assert code == 1
+    assert "did you mean it by 'modle'?" in output
+    assert "no model group 'gpt-4'" not in output
+    assert "no model group 'nowhere'" in output

@@ -321,6 +321,14 @@ def entry(params: Any = None, **others: Any) -> dict[str, Any]:
         ({"model_name": "a"}, "m: litellm_params are required"),
         ({"model_name": "a", "litellm_params": []}, "m.litellm_params = (list): must be a dict"),
         ({"model_name": "a", "litellm_params": {}}, "m.litellm_params.model: required"),
+        (
+            {"model_name": "a", "litellm_params": {"modle": "openai/x"}},
+            "m.litellm_params.model: required; did you mean it by 'modle'?",
+        ),
+        (
+            {"model_name": "a", "litellm_params": {"model": "azure/x", "api_base": ""}},
+            "m.litellm_params.api_base = '': must begin with http:// or https:// and name a host",
+        ),
         ({"model_nmae": "a"}, "m: unknown field 'model_nmae'; did you mean 'model_name'?"),
         (entry({"model": "openai/*"}), "a '*' needs one in model_name"),
         (entry({"mock_respones": "x"}), "did you mean 'mock_response'?"),
