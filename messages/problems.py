@@ -51,9 +51,11 @@ def quoted(name: str) -> str:
 
 def given(value: Any, *path: str) -> str:
     """A wrong value as an error may repeat it: scalars short, the rest and secrets not at all."""
+    if value is None:
+        return "None"  # also in a secret's place: it is what a variable that is not set gives
     if any(is_secret_name(part) for part in path):
         return "(a secret)"
-    if value is None or isinstance(value, (bool, float)):
+    if isinstance(value, (bool, float)):
         return repr(value)
     if isinstance(value, int):
         return repr(value) if abs(value) < 10**MAX_SHOWN else "(a very large integer)"

@@ -284,3 +284,9 @@ def test_groups_that_exist_pass() -> None:
     )
     settings.check_groups(["a", "b"].__contains__, ["a", "b"])
     assert settings.unknown_fallbacks(["a", "b"].__contains__, ["a", "b"]) == []
+
+
+def test_a_secret_that_is_none_is_said_to_be_none():
+    """It is what a variable that is not set gives."""
+    with pytest.raises(ConfigurationError, match="webhook_url = None: must be a"):
+        AlertingConfig(webhook_url=None)
