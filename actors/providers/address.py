@@ -99,7 +99,8 @@ def _base_url(deployment: Deployment) -> httpx.URL:
     base = deployment.api_base or (endpoint.base if endpoint is not None else None)
     where = f"deployment {deployment.id}"
     if base is None:
-        msg = f"{where}: provider {deployment.provider} needs an api_base"
+        which = f"{deployment.model!r} in {deployment.model_name!r}"
+        msg = f"{where}: provider {deployment.provider} needs an api_base ({which})"
         raise ConfigurationError(msg)
     try:
         url = httpx.URL(base.strip())

@@ -48,6 +48,6 @@ def codec_for(deployment: Deployment, kind: str = "completion") -> Codec:
     speaks = ", ".join(sorted([*OPENAI_FORMAT, *AZURE]))
     msg = (
         f"deployment {deployment.id}: provider {provider!r} has a wire format that is not built yet; "
-        f"until then it can only be mocked (built: {speaks})"
+        f"until then {deployment.model!r} in {deployment.model_name!r} can only be mocked (built: {speaks})"
     )
     raise ConfigurationError(msg)
