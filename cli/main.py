@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from .. import __version__
 from . import ask, check, demo, events, explain, health, simulate, stats, upstream, verify
 from .failure import EXIT_FAILED, EXIT_INTERRUPTED, Failure, complain
 
@@ -19,12 +20,29 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+EXIT_USAGE = 2
+"""As argparse has it."""
+
+EPILOG = """\
+Every command has a --help of its own, with examples. Exit codes: 0 done, 1 it failed and one line on
+stderr says why, 2 wrong usage, 130 Ctrl-C.
+
+examples:
+  python -m turnout demo
+  python -m turnout check config.yaml
+  python -m turnout ask openai/gpt-4o-mini "Why is the sky blue?"
+"""
+
 COMMANDS = (ask, check, demo, events, explain, health, simulate, stats, upstream, verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         code = run(parsed)
@@ -42,9 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="turnout", description="Routes calls to language models over many deployments."
+        prog="turnout",
+        description="Routes calls to language models over many deployments.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="version", version=f"turnout {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in COMMANDS:
         command.add_to(commands)
     return parser

@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 
+import turnout
 from turnout.cli.main import main
 from turnout.testing.upstream import Behaviour, Span, run_upstream
 
@@ -146,3 +147,18 @@ def test_a_reader_that_leaves_is_no_crash(upstream, how):
     )
     os.close(write)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_without_a_command_it_shows_what_there_is(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    said = capsys.readouterr().err
+    assert "examples:" in said
+    assert "check" in said
+
+
+def test_it_tells_its_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"turnout {turnout.__version__}\n"
