@@ -89,7 +89,8 @@ class SqliteReader:
         """
         file = Path(path).resolve()
         if not file.is_file():
-            msg = f"journal {str(file)!r}: there is no such file"
+            what = "this is no file" if file.exists() else "there is no such file"
+            msg = f"journal {str(file)!r}: {what}"
             raise ConfigurationError(msg)
         try:
             connection = open_for_looking(file, busy_seconds)

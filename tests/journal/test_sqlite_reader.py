@@ -47,6 +47,11 @@ def test_reading_changes_nothing_and_locks_nobody_out(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_folder_is_not_said_to_be_missing(tmp_path):
+    with pytest.raises(ConfigurationError, match="this is no file"):
+        SqliteReader.open(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
