@@ -11,10 +11,21 @@ from collections import deque
 
 from attrs import frozen
 
-__all__ = ["MARGIN_SECONDS", "MAX_SAVED_HEDGES", "MIN_SAMPLES", "WINDOW", "HedgeRules", "Hedging"]
+__all__ = [
+    "MARGIN_SECONDS",
+    "MAX_MEASURED",
+    "MAX_SAVED_HEDGES",
+    "MIN_SAMPLES",
+    "WINDOW",
+    "HedgeRules",
+    "Hedging",
+]
 
 WINDOW = 512
 """Measurements of a group that a percentile is taken of, the latest ones."""
+
+MAX_MEASURED = 2000
+"""Groups (twice one that streams as well) whose measurements are kept; groups may come and go."""
 
 MIN_SAMPLES = 20
 """Below that many a percentile says nothing, and nothing is hedged by it."""
@@ -92,6 +103,8 @@ class Hedging:
         """An attempt took so long to its first token (a whole answer: to its end)."""
         latest = self._latest.get((group, stream))
         if latest is None:
+            if len(self._latest) >= MAX_MEASURED:  # the first one: it is the likeliest to be gone
+                del self._latest[next(iter(self._latest))]
             latest = self._latest[group, stream] = _Latest()
         latest.add(seconds)
 

@@ -22,6 +22,7 @@ from turnout.messages.events import (
 from turnout.messages.outcomes import LeftOut
 from turnout.supervisor.hedging import (
     MARGIN_SECONDS,
+    MAX_MEASURED,
     MAX_SAVED_HEDGES,
     MIN_SAMPLES,
     WINDOW,
@@ -338,3 +339,13 @@ def test_a_second_attempt_that_is_refused_leaves_the_first_alone(town, monkeypat
     assert [row.error for row in error.attempts] == ["InternalServerError"]
     assert len(place.found(HedgeRefused)) == 1
     assert not place.found(HedgeSettled)
+
+
+def test_groups_that_come_and_go_leave_no_measurements_behind_without_end():
+    hedging = Hedging(HedgeRules("p50"))
+    for number in range(MAX_MEASURED + 5):
+        for _ in range(MIN_SAMPLES):
+            hedging.measured(f"group-{number}", 1.0, stream=False)
+    assert repr(hedging).endswith(f"{MAX_MEASURED} measured>")
+    assert hedging.delay("group-4", None, stream=False) is None  # the first ones have gone
+    assert hedging.delay(f"group-{MAX_MEASURED + 4}", None, stream=False) is not None
