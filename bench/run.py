@@ -32,6 +32,7 @@ FIGURES = {
     "long_run": 1800.0,
     "stream": 300.0,
     "upload": 120.0,
+    "replay": 1800.0,
 }
 """The modules of `bench.figures` in the order of the table, each with the seconds it may take."""
 

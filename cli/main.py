@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from . import ask, check, demo, events, explain, health, simulate, stats, upstream, verify
+from . import ask, check, demo, events, explain, health, replay, simulate, stats, upstream, verify
 from .failure import EXIT_FAILED, EXIT_INTERRUPTED, Failure, complain
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ examples:
   python -m turnout ask openai/gpt-4o-mini "Why is the sky blue?"
 """
 
-COMMANDS = (ask, check, demo, events, explain, health, simulate, stats, upstream, verify)
+COMMANDS = (ask, check, demo, events, explain, health, replay, simulate, stats, upstream, verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..actors.journal.ports import Snapshot
     from .verify import Findings
 
-__all__ = ["SnapshotCheck"]
+__all__ = ["UNREADABLE", "SnapshotCheck"]
 
 RULED = {
     "budgets": frozenset({"ledgers", "open", "quiet_until"}),
@@ -28,7 +28,8 @@ RULED = {
 }
 """By kind of stream, the parts of a state that depend on limits and budgets, and not on events alone."""
 
-_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What a snapshot that another version saved, or that is damaged, may raise when it is taken up."""
 
 
 class SnapshotCheck:
@@ -104,7 +105,7 @@ class SnapshotCheck:
     def _adopt(self, snapshot: Snapshot) -> None:
         try:
             self._world.adopt(snapshot)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._differs(snapshot, f"it cannot be read ({type(error).__name__})")
             return
         self._versions[snapshot.stream] = max(snapshot.version, self._versions.get(snapshot.stream, 0))

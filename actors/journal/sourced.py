@@ -17,6 +17,10 @@ __all__ = ["EventLog", "SourcedActor", "SourcedState"]
 SNAPSHOT_EVERY = 5_000
 """Events of a stream between two snapshots, which bounds how many a recovery replays."""
 
+SNAPSHOT_POSITIONS = 200_000
+"""Events of all streams between two snapshots of one that goes on: with thousands of deployments none of
+them gets far by itself, and what all of them did since is what a look at a moment replays."""
+
 
 class EventLog(Protocol):
     """Where events are written; the journal, as far as an actor knows it."""
@@ -59,13 +63,14 @@ class SourcedActor(LoopActor):
         self._state = state
         self._saved_version = version
         self._position = 0
+        self._snapshot_due_at = SNAPSHOT_POSITIONS
 
     def record(self, event: Event, now: float) -> None:
         """Apply the event and hand it to the journal."""
         self._state.apply(event, now)
         self.version = version = self.version + 1
-        self._position = self._journal.append(self.stream, version, now, event)
-        if version - self._saved_version >= SNAPSHOT_EVERY:
+        self._position = position = self._journal.append(self.stream, version, now, event)
+        if version - self._saved_version >= SNAPSHOT_EVERY or position >= self._snapshot_due_at:
             self.save_snapshot(now)
 
     def save_snapshot(self, now: float) -> None:
@@ -73,5 +78,6 @@ class SourcedActor(LoopActor):
         if self.version == self._saved_version:
             return
         self._saved_version = self.version
+        self._snapshot_due_at = self._position + SNAPSHOT_POSITIONS
         state = self._state.snapshot(now)
         self._journal.save_snapshot(Snapshot(self.stream, self.version, self._position, now, state))

@@ -26,6 +26,7 @@ import msgspec
 
 from ...messages.errors import ConfigurationError
 from .ports import JournalError, UnwritableEventError
+from .sqlite_checkpoints import OpenRequests, keep_snapshot
 from .sqlite_file import FileLock, open_for_reading, open_for_writing
 from .sqlite_reader import LAST_POSITION, SqliteReader
 
@@ -71,6 +72,7 @@ class SqliteStore(SqliteReader):
         super().__init__(self.path, open_for_reading(self.path, busy_seconds))
         self._unsure = False
         self._closed = False
+        self._open_requests = OpenRequests()
 
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self.path)!r}{' · closed' if self._closed else ''}>"
@@ -79,24 +81,31 @@ class SqliteStore(SqliteReader):
 
     def append(self, batch: Sequence[Recorded]) -> None:
         with self._trouble():
+            new = batch
             if self._unsure:
                 # the try before may have worked for all that its error said
                 last = self._database.execute(LAST_POSITION).fetchone()[0]
-                batch = [recorded for recorded in batch if recorded.position > last]
+                new = [recorded for recorded in batch if recorded.position > last]
             self._unsure = True
-            self._write(batch)
+            self._write(new)
+            self._open_requests.follow(batch, self._database)
             self._unsure = False
 
     def _write(self, batch: Sequence[Recorded]) -> None:
         """One statement is a transaction of its own; several are put into one."""
-        database = self._database
         if len(batch) <= SLICE:
-            _insert(database, batch)
+            _insert(self._database, batch)
             return
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction() as database:
             for start in range(0, len(batch), SLICE):
                 _insert(database, batch[start : start + SLICE])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._database
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
             database.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # some errors have rolled back already
@@ -106,8 +115,10 @@ class SqliteStore(SqliteReader):
     def save_snapshot(self, snapshot: Snapshot) -> None:
         state = _encode(snapshot.state).decode()
         row = (snapshot.stream, snapshot.version, snapshot.position, snapshot.at, state)
-        with self._trouble():
-            self._database.execute(_SAVE, row)
+        with self._trouble(), self._transaction() as database:
+            database.execute(_SAVE, row)
+            if snapshot.version:  # a stream without events, such as `usage`, is its own and nobody else's
+                keep_snapshot(database, row)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

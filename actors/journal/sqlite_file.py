@@ -58,6 +58,29 @@ CREATE VIEW events AS
            value ->> 1 AS at, value ->> 2 AS type, value ->> 3 AS type_version, value -> 4 AS fields
     FROM runs, json_each(runs.events);
 """
+# What came later. Older files are given it when they are next written to, older versions pass it over.
+_LATER_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS snapshot_history (  -- earlier snapshots, some of them: see sqlite_checkpoints
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    at REAL NOT NULL,
+    state TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS snapshots_of_stream ON snapshot_history (stream, position);
+CREATE TABLE IF NOT EXISTS open_requests (     -- those that were open after the event at `position`
+    position INTEGER PRIMARY KEY,
+    requests TEXT NOT NULL                     -- JSON: [[stream, position of its first event], ...]
+);
+CREATE TABLE IF NOT EXISTS trims (             -- one row: what retention removed
+    position INTEGER NOT NULL,
+    at REAL NOT NULL,
+    events INTEGER NOT NULL
+);
+COMMIT;
+"""
+_LATER_TABLES = {"snapshot_history", "open_requests", "trims"}
 _SEAL = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 
 
@@ -138,13 +161,15 @@ def _claim(database: sqlite3.Connection, path: Path) -> None:
     """See that the file is ours, or empty and thus ours from now on. Changes nothing of others."""
     ours = database.execute("PRAGMA application_id").fetchone()[0]
     if ours == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # retention gives pages back
         database.executescript(_SCHEMA + _SEAL)
-        return
-    check_that_it_is_ours(database, path)
+    tables = check_that_it_is_ours(database, path)
+    if not tables >= _LATER_TABLES:
+        database.executescript(_LATER_SCHEMA)
 
 
-def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> None:
-    """See that the file is a journal that this Turnout understands.
+def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> set[str]:
+    """See that the file is a journal that this Turnout understands; the tables it has.
 
     Raises:
         ConfigurationError: it is something else, or newer than we are, or damaged.
@@ -161,6 +186,7 @@ def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> None:
     if not {"runs", "snapshots"} <= tables:
         msg = f"journal {str(path)!r} is damaged: it lacks tables"
         raise ConfigurationError(msg)
+    return tables
 
 
 def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:

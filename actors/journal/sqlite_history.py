@@ -5,6 +5,7 @@ Files of before this was kept lack the tables; they simply know less.
 
 from __future__ import annotations
 
+import math
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,8 +31,10 @@ SNAPSHOT_TABLES = frozenset({"snapshots", "snapshot_history"})
 _PLACES = "SELECT stream, position FROM {}"
 _AT = (
     "SELECT stream, version, position, at, state FROM {} "
-    "WHERE stream = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+    "WHERE stream = ? AND position <= ? AND at <= ? ORDER BY position DESC LIMIT 1"
 )
+_NOTED = "SELECT position, requests FROM open_requests WHERE position <= ? ORDER BY position DESC LIMIT 1"
+_noted = msgspec.json.Decoder(list[tuple[str, int]]).decode
 _position = itemgetter(2)
 
 
@@ -96,18 +99,31 @@ class SqliteHistory:
             for place in self._reader._ask(_PLACES.format(table))
         }
         for stream, position in sorted(places):
-            found = self.snapshot_at(stream, position)
+            found = self.snapshot_at(stream, position, math.inf)
             if found is not None and found.position == position:  # else it was replaced meanwhile
                 yield found
 
-    def snapshot_at(self, stream: str, position: int) -> Snapshot | None:
-        """The newest snapshot of a stream that is not after `position`."""
+    def snapshot_at(self, stream: str, position: int, at: float) -> Snapshot | None:
+        """The newest snapshot of a stream that is not after `position`, nor after router time `at`.
+
+        A snapshot forgets what was over when it was taken, which may be later than the event before it.
+        """
         found = [
             row
             for table in self._tables & SNAPSHOT_TABLES
-            for row in self._reader._ask(_AT.format(table), stream, position)
+            for row in self._reader._ask(_AT.format(table), stream, position, at)
         ]
         return _snapshot(max(found, key=_position)) if found else None
+
+    def requests_noted(self, position: int) -> tuple[int, dict[str, int]]:
+        """Which requests were open at some moment not after `position`, and at which.
+
+        By stream, each with the position of its first event. With none noted: nothing, at position 0.
+        """
+        if "open_requests" not in self._tables:
+            return 0, {}
+        found = self._reader._ask(_NOTED, position)
+        return (found[0][0], dict(_noted(found[0][1]))) if found else (0, {})
 
     def used_bytes(self) -> int:
         """Bytes of the file that hold something; free pages are not counted."""

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,12 @@ def use(router, clock, times=30, seconds=3.0):
             continue
         finally:
             clock.advance(seconds)
+
+
+@pytest.fixture
+def past():
+    """How a journal is come by: routers, and their use."""
+    return SimpleNamespace(a_router=a_router, entry=entry, use=use)
 
 
 @pytest.fixture(scope="session")

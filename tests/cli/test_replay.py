@@ -1,0 +1,142 @@
+"""`replay`: a moment as tables or as data, what changed between two, and the journal as a film."""
+
+import json
+
+import pytest
+
+from turnout import RequestError, Router
+from turnout.cli import replay as command
+from turnout.cli.main import main
+from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
+
+START = 1_700_000_000
+MESSAGES = [{"role": "user", "content": "a prompt that nobody may see"}]
+
+
+def entry(name):
+    params = {"model": "openai/gpt-4o", "rpm": 60}
+    return {"model_name": "gpt-4", "litellm_params": params, "model_info": {"id": name}}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("replay") / "j.db"
+    clock = FakeClock(start=START)
+    failing = SimulatedProvider(script=[500] * 9, latency=0.25)
+    caller = SimulatedProviders({"us": failing}, default=SimulatedProvider(latency=0.5))
+    with Router(
+        [entry("eu"), entry("us")],
+        journal=f"sqlite:///{file}",
+        clock=clock,
+        caller=caller,
+        seed=1,
+        allowed_fails=0,
+        cooldown_time=60,
+    ) as router:
+        for _ in range(20):
+            try:
+                router.completion("gpt-4", MESSAGES)
+            except RequestError:
+                continue
+            finally:
+                clock.advance(5)
+    return file
+
+
+@pytest.fixture
+def replay(file, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_wait", lambda seconds: None)
+
+    def run(*arguments):
+        code = main(["replay", str(file), *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_moment_is_a_table_of_deployments_and_one_of_open_requests(replay):
+    code, out, complaint = replay("--at", f"@{START + 0.1}")
+    assert (code, complaint) == (0, "")
+    assert out.startswith("2023-11-14 22:13:20.100 UTC · position ")
+    assert "open requests: 1 calling" in out
+    assert "gpt-4/eu" in out
+    assert "gpt-4: calling" in out
+    assert "nobody may see" not in out
+
+
+def test_without_a_moment_it_is_the_end(replay):
+    _, out, _ = replay()
+    assert "open requests: none" in out
+    assert "cooling for" in out or "half-open" in out
+
+
+def test_as_json_it_is_all_of_it(replay):
+    moment = json.loads(replay("--at", f"@{START + 0.1}", "--json")[1])
+    assert set(moment["deployments"]) == {"eu", "us"}
+    (request,) = moment["requests"].values()
+    assert (request["phase"], request["group"]) == ("calling", "gpt-4")
+    assert moment["deployments"][request["deployment"]]["open"] == 1
+
+
+def test_a_difference_names_what_changed(replay):
+    _, out, _ = replay("--diff", "#3", f"@{START + 60}")
+    assert "deployment eu: " in out
+    assert "status well → cooling" in out
+    told = json.loads(replay("--diff", "#3", f"@{START + 60}", "--json")[1])
+    assert told["counted"]["eu"]["started"] > 0
+    assert "nothing changed" in replay("--diff", "#30", "#30")[1]
+
+
+def test_a_film_has_frames_and_ends(replay):
+    code, out, complaint = replay("--follow", "--speed", "10", "--json")
+    frames = [json.loads(line) for line in out.splitlines()]
+    assert (code, complaint) == (0, "")
+    assert len(frames) > 5
+    assert [frame["position"] for frame in frames] == sorted(frame["position"] for frame in frames)
+    assert sum(frame["events"] for frame in frames) == frames[-1]["position"]
+
+
+def test_the_faster_it_goes_the_fewer_frames_there_are(replay):
+    slow, fast = (
+        len(replay("--follow", "--speed", speed, "--json")[1].splitlines()) for speed in ("2", "200")
+    )
+    assert slow > 2 * fast
+
+
+def test_a_film_in_plain_text_shows_tables_and_what_has_just_happened(replay):
+    _, out, _ = replay("--follow", "--at", f"@{START + 80}", "--speed", "20")
+    assert "deployment" in out
+    assert "router  router stopped" in out
+
+
+def test_on_a_terminal_the_table_is_drawn_anew(replay, monkeypatch):
+    from rich.live import Live
+
+    drawn = []
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Live, "start", lambda self: None)
+    monkeypatch.setattr(Live, "stop", lambda self: drawn.append("stopped"))
+    monkeypatch.setattr(Live, "update", lambda self, text, refresh: drawn.append(str(text)))
+    assert replay("--follow", "--speed", "100")[0] == 0
+    assert "gpt-4/eu" in drawn[0]
+    assert drawn[-1] == "stopped"
+
+
+def test_without_rich_a_film_is_text(replay, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "rich.live", None)
+    _, out, _ = replay("--follow", "--speed", "100")
+    assert "gpt-4/eu" in out
+
+
+@pytest.mark.parametrize("arguments", [("--at", "soon"), ("--diff", "10m", "x")])
+def test_a_wrong_moment_is_one_line(replay, arguments):
+    code, out, complaint = replay(*arguments)
+    assert (code, out, complaint.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "fast", "nan", "inf"])
+def test_a_speed_is_a_number_above_nothing(replay, speed):
+    with pytest.raises(SystemExit) as exit_:
+        replay("--follow", "--speed", speed)
+    assert exit_.value.code == 2
