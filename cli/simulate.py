@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.chance import make_rng
@@ -11,6 +12,7 @@ from ..testing.simulation.marks import MARKS
 from ..testing.simulation.run import DEFAULT_HOURS, Summary, run_seeds
 from ..testing.simulation.shrink import shrink
 from .failure import EXIT_FAILED
+from .play import SCENARIO_SEEDS, play_scenario
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+SEEDS = 200
 TOLD = 5
 """Failures that are told of; all of them are counted."""
 
@@ -38,6 +41,12 @@ examples:
   python -m turnout simulate --seeds 1000
   python -m turnout simulate --seeds 200 --hours 1
   python -m turnout simulate --seed 4711
+
+With a scenario it answers "what happens to my p95, my errors and my bill if azure-eu goes down for ten
+minutes?": deployments, limits, prices, latencies and a rate of requests in, a table and a chart out.
+
+  python -m turnout simulate examples/outage.yaml
+  python -m turnout simulate examples/outage.yaml --seeds 10 --svg outage.svg
 """
 
 
@@ -50,7 +59,16 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=_count, default=200, metavar="N", help="how many (%(default)s)")
+    parser.add_argument(
+        "scenario",
+        nargs="?",
+        type=Path,
+        metavar="SCENARIO",
+        help="a YAML file: play it, and tell what it comes to",
+    )
+    parser.add_argument(
+        "--seeds", type=_count, metavar="N", help=f"how many ({SEEDS}; of a scenario {SCENARIO_SEEDS})"
+    )
     parser.add_argument("--first", type=int, metavar="SEED", help="the first of them (default: drawn afresh)")
     parser.add_argument("--seed", type=int, metavar="SEED", help="only this one, once more")
     parser.add_argument(
@@ -68,12 +86,16 @@ def add_to(commands: Any) -> None:
         help="from so many seeds on a mark that was never reached is a failure (%(default)s)",
     )
     parser.add_argument("--no-shrink", action="store_true", help="look for no shorter history of a failure")
-    parser.add_argument("--keep", metavar="FILE", help="append seeds that fail to this file")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="of a scenario: write a chart there")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="append seeds that fail to this file")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the seeds; 0 when all went well."""
+    if arguments.scenario is not None:
+        return play_scenario(arguments.scenario, arguments.seeds or SCENARIO_SEEDS, arguments.svg)
+    arguments.seeds = arguments.seeds or SEEDS
     first = make_rng(None).randrange(1 << 32) if arguments.first is None else arguments.first
     one = arguments.seed is not None
     seeds: Iterable[int] = [arguments.seed] if one else range(first, first + arguments.seeds)
@@ -88,9 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     return _report(summary, first, asks_for_marks=total >= arguments.marks_from, shrinks=shrinks)
 
 
-def _keep(path: str | None, outcome: Outcome) -> None:
+def _keep(path: Path | None, outcome: Outcome) -> None:
     if path is not None:
-        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
+        with path.open("a", encoding="utf-8") as file:
             file.write(f"{outcome.seed} {outcome.hours:g}  # {outcome.invariant}\n")
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...actors.deployment.state import DeploymentState
 from ...actors.journal.codec import encode_event
+from ...actors.model_group.actor import LOOK_AHEAD
 from ...messages.events import (
     CallAbandoned,
     CallCancelled,
     CallFailed,
     CallStarted,
     CallSucceeded,
+    DeploymentRetired,
+    EventsLost,
     RequestAccepted,
 )
 from ...supervisor.compile_rules import limits_of
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...actors.journal.codec import Recorded
+    from ...messages.events import Event
     from ...messages.settings import RouterSettings
     from ...supervisor.router import Router
     from .callers import Callers
@@ -131,7 +136,7 @@ class Auditor:
         for book in self.deployments.values():
             rules = book.rules
             if role == "supervisor" or name in (rules.id, rules.group, *self.rules.substitutes):
-                book.crashed_at = now
+                book.crashed_at = max(now, book.crashed_at)
         if role == "deployment":
             if self.deployments[name].open:
                 self.marks.sometimes("crash with calls open")
@@ -155,8 +160,7 @@ class Auditor:
             if kind == "deployment":
                 self._of_deployment(name, item)
             elif kind == "router":
-                if item.event.TYPE == "events_lost":
-                    self.marks.sometimes("journal lost events")
+                self._of_router(item.event)
             elif kind == "request":
                 self._of_request(name, item)
 
@@ -199,6 +203,13 @@ class Auditor:
             book.apply(event, item.at, parallel)
             self._shadows[name].apply(event, item.at)
         self._touched.add(name)
+
+    def _of_router(self, event: Event) -> None:
+        if isinstance(event, EventsLost):
+            self.marks.sometimes("journal lost events")
+        elif isinstance(event, DeploymentRetired):
+            self.marks.sometimes("actor retired")
+            self.deployments[event.deployment_id].crashed_at = math.inf  # nothing is owed by it any more
 
     def _usage_is_what_was_told(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
         told = self.upstream.told.pop(event.call_id, None)
@@ -287,6 +298,8 @@ class Auditor:
             if idle:
                 raise Violation(invariant, f"{what}, and {idle} stood idle", now)
         self._accused.clear()
+        if len(self._waiting) > LOOK_AHEAD:  # who stands so far behind may well not be looked at
+            return
         for book in islice(self._waiting.values(), LOOKED_AT):
             idle = book.waits_in_vain(now)
             if idle:
@@ -299,7 +312,7 @@ class Auditor:
                 book.excused_until = now
                 heapq.heappush(self._deadlines, (now, name))
         for each in self.deployments.values():
-            each.crashed_at = now
+            each.crashed_at = max(now, each.crashed_at)
 
     def live(self, name: str) -> Any:
         """A deployment's actor, None while it is dead."""

@@ -29,6 +29,7 @@ MARKS: Mapping[str, str] = {
     "unknown model": "a request asked for a model that no group has",
     "deadline during a call": "the time of a request ran out while a provider was at work",
     "deadline while waiting": "the time of a request ran out in the waiting room",
+    "deadline during a pause": "the time of a request ran out before its retry",
     # waiting
     "wait ended by a freed slot": "a call that ended let a waiting one start",
     "wait ended by a timer": "a limit or a cooldown ran out and let a waiting one start",

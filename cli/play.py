@@ -1,0 +1,52 @@
+"""Plays a scenario for `python -m turnout simulate SCENARIO.yaml`, and shows what it came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..messages.errors import TurnoutError
+from ..testing.scenarios import chart, load_scenario, play, table
+from .failure import Failure
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..testing.scenarios import Figures, Scenario
+
+__all__ = ["SCENARIO_SEEDS", "play_scenario"]
+
+SCENARIO_SEEDS = 3
+
+
+def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
+    """Play it with and without its incidents, with several seeds, and print the table."""
+    scenario = _load(path)
+    minutes = int(-(-scenario.lasts // 60.0)) * seeds * (2 if scenario.happens else 1)
+    usual: list[Figures] = []
+    real: list[Figures] = []
+    try:
+        with Progress("minutes", minutes) as progress:
+            for seed in range(1, seeds + 1):
+                if scenario.happens:
+                    usual.append(play(scenario, seed, calm=True, tick=lambda _: progress.step("without")))
+                real.append(play(scenario, seed, tick=lambda _: progress.step("with incidents")))
+    except TurnoutError as error:
+        raise Failure(str(error)) from None
+    columns, heads = ([usual, real], ["without", "with incidents"]) if usual else ([real], ["as it is"])
+    print(f"{scenario.name}: {scenario.lasts / 60:g} min, {seeds} seeds (mean ± half the range)\n")
+    print(table(heads, columns))
+    if svg is not None:
+        svg.write_text(chart(scenario, (usual or real)[0], real[0]), encoding="utf-8")
+        print(f"\nchart: {svg}")
+    return 0
+
+
+def _load(path: Path) -> Scenario:
+    try:
+        return load_scenario(path)
+    except (TurnoutError, OSError) as error:
+        raise Failure(str(error)) from None
+    except ImportError:
+        msg = "scenarios are YAML: install turnout[cli], or PyYAML"
+        raise Failure(msg) from None

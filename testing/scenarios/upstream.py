@@ -1,0 +1,105 @@
+"""The providers of a scenario: a latency, an error rate, and tokens as the request asks for them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ...messages.commands import ProviderFinished
+from ...messages.errors import APIConnectionError, error_class_for_status
+from ...messages.outcomes import CallOutcome, Usage
+from ...messages.responses import ModelResponse
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ...actors.providers.ports import ProviderCall
+    from ...actors.runtime.clock import Clock, Timer
+    from ...actors.runtime.dispatcher import Dispatcher
+
+__all__ = ["Behaviour", "Upstream"]
+
+REFUSED = 0
+"""In place of a status: nobody listens."""
+
+
+@frozen
+class Behaviour:
+    """How a deployment behaves: log-normal seconds, the share of its calls that fail, and with what."""
+
+    median: float
+    spread: float
+    error_rate: float
+    status: int
+    output_tokens: int
+    hangs: bool = False
+
+    def seconds(self, rng: random.Random) -> float:
+        return self.median if not self.spread else rng.lognormvariate(math.log(self.median), self.spread)
+
+
+class _Call:
+    """One call under way."""
+
+    __slots__ = ("timer",)
+
+    def __init__(self) -> None:
+        self.timer: Timer | None = None
+
+    def cancel(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+class Upstream:
+    """The `caller` of a router in a scenario. `by_deployment` is changed as incidents come and go."""
+
+    def __init__(self, by_deployment: dict[str, Behaviour], rng: random.Random) -> None:
+        self.by_deployment = by_deployment
+        self._rng = rng
+        self._clock: Clock = None  # type: ignore[assignment]  # from `connect`
+
+    def connect(self, dispatcher: Dispatcher) -> Upstream:
+        self._clock = dispatcher.clock
+        return self
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def check(self, deployment: Any) -> None:
+        """Every deployment can be called."""
+
+    def start(self, call: ProviderCall, deliver: Callable[[ProviderFinished], None]) -> _Call:
+        """Begin a call; see `actors.providers.ports.Caller`."""
+        behaviour, under_way = self.by_deployment[call.deployment.id], _Call()
+        if behaviour.hangs:
+            return under_way
+        rng = self._rng
+        fails = behaviour.error_rate > 0 and rng.random() < behaviour.error_rate
+
+        def finish() -> None:
+            outcome = _failure(behaviour.status) if fails else _answer(call, behaviour)
+            deliver(ProviderFinished(call.call.call_id, outcome))
+
+        under_way.timer = self._clock.call_later(behaviour.seconds(rng), finish)
+        return under_way
+
+
+def _failure(status: int) -> CallOutcome:
+    if status == REFUSED:
+        return CallOutcome("failed", error=APIConnectionError("refused", sent="no"))
+    return CallOutcome(
+        "failed", error=error_class_for_status(status)(f"simulated {status}", status_code=status)
+    )
+
+
+def _answer(call: ProviderCall, behaviour: Behaviour) -> CallOutcome:
+    demand = call.call.demand
+    most = demand.output_tokens
+    output = behaviour.output_tokens if most is None else min(most, behaviour.output_tokens)
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "answered"}}
+    response = ModelResponse.model_validate({"id": call.call.call_id, "choices": [choice]})
+    return CallOutcome("succeeded", response, usage=Usage(demand.input_tokens, output))
