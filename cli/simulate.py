@@ -85,6 +85,7 @@ def add_to(commands: Any) -> None:
         metavar="N",
         help="from so many seeds on a mark that was never reached is a failure (%(default)s)",
     )
+    parser.add_argument("--stop-at-first", action="store_true", help="run no more seeds after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="look for no shorter history of a failure")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="of a scenario: write a chart there")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append seeds that fail to this file")
@@ -106,6 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
             progress.step(f"{len(summary.failures)} failed · {summary.events:,} events")
             if not outcome.ok:
                 _keep(arguments.keep, outcome)
+                if arguments.stop_at_first:
+                    break
     shrinks = not arguments.no_shrink
     return _report(summary, first, asks_for_marks=total >= arguments.marks_from, shrinks=shrinks)
 

@@ -18,7 +18,10 @@ from ...messages.events import (
     CallFailed,
     CallStarted,
     CallSucceeded,
+    DeploymentAdded,
+    DeploymentRemoved,
     DeploymentRetired,
+    DeploymentUpdated,
     EventsLost,
     RequestAccepted,
 )
@@ -160,7 +163,7 @@ class Auditor:
             if kind == "deployment":
                 self._of_deployment(name, item)
             elif kind == "router":
-                self._of_router(item.event)
+                self._of_router(item.event, item.at)
             elif kind == "request":
                 self._of_request(name, item)
 
@@ -201,15 +204,37 @@ class Auditor:
             book.changed_at = item.at
         else:
             book.apply(event, item.at, parallel)
-            self._shadows[name].apply(event, item.at)
+            if name in self._shadows:
+                self._shadows[name].apply(event, item.at)
         self._touched.add(name)
 
-    def _of_router(self, event: Event) -> None:
+    def _of_router(self, event: Event, at: float) -> None:
         if isinstance(event, EventsLost):
             self.marks.sometimes("journal lost events")
         elif isinstance(event, DeploymentRetired):
             self.marks.sometimes("actor retired")
             self.deployments[event.deployment_id].crashed_at = math.inf  # nothing is owed by it any more
+        elif isinstance(event, (DeploymentAdded, DeploymentUpdated)) and not event.listed:
+            self._learn(event, at)
+        elif isinstance(event, DeploymentRemoved):
+            self.marks.sometimes("deployment removed under load")
+            self.deployments[event.deployment_id].crashed_at = math.inf
+
+    def _learn(self, event: DeploymentAdded | DeploymentUpdated, at: float) -> None:
+        """A deployment came, or changed, while the router runs."""
+        name = event.deployment_id
+        rules = self.rules.learn(name, event.config)
+        book = self.deployments.get(name)
+        if book is None:
+            self.marks.sometimes("deployment added under load")
+            self.deployments[name] = book = DeploymentBook(rules, self.marks)
+            deployment = self.router._wiring.deployments.get(name)
+            if deployment is not None:
+                self._shadows[name] = _Shadow(name, limits_of(deployment, self.router.settings), None)
+        else:
+            self.marks.sometimes("deployment changed under load")
+            book.change(rules, at)
+        book.crashed_at = at
 
     def _usage_is_what_was_told(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
         told = self.upstream.told.pop(event.call_id, None)
@@ -239,7 +264,6 @@ class Auditor:
             self._waiting.pop(name, None)
         if book.phase == "done":
             del self.requests[name]
-            self.callers.fields.pop(name, None)
 
     # -- between two steps
 
@@ -321,8 +345,8 @@ class Auditor:
 
     def _live_state_is_the_books(self, name: str, now: float) -> None:
         """I4, I8."""
-        book, shadow, actor = self.deployments[name], self._shadows[name], self.live(name)
-        if actor is None:
+        book, shadow, actor = self.deployments[name], self._shadows.get(name), self.live(name)
+        if actor is None or shadow is None:
             return
         state = actor.state
         if name in self._blind:

@@ -26,6 +26,9 @@ __all__ = ["Callers", "SimulatedCaller"]
 _MESSAGES = [{"role": "user", "content": PROMPT}]
 _LONG = [{"role": "user", "content": PROMPT * 60}]
 
+REMEMBERED = 5_000
+"""Requests whose fields are known; a call of one that has ended may still be on its way."""
+
 _WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
     ("stream", 2, (True,)),
     ("max_tokens", 2, (20, 200, 900)),
@@ -73,7 +76,7 @@ class Callers:
 
     Attributes:
         open: by request.
-        fields: what was asked for, until the auditor has seen the request's end.
+        fields: what was asked for, by request, of the last `REMEMBERED`.
         just_ended: those who had their last word since the auditor looked.
     """
 
@@ -121,6 +124,8 @@ class Callers:
         caller = SimulatedCaller(future.request_id, clock.now(), drawn, future)
         self.open[caller.request_id] = caller
         self.fields[caller.request_id] = drawn
+        if len(self.fields) > REMEMBERED:
+            del self.fields[next(iter(self.fields))]
         future.add_done_callback(lambda: self._settled.append(caller))
         if drawn.get("stream"):
             caller.pace = self.chance.choice((0.01, 1.0, 1e6))

@@ -72,6 +72,10 @@ MARKS: Mapping[str, str] = {
     "unsynced tail lost": "a process died with events that were not durable",
     "clock set back": "a router came back to a wall clock before its journal's last event",
     "clock jumped forward": "the process slept, and all its timers were overdue at once",
+    # deployments that come and go
+    "deployment added under load": "and calls go there",
+    "deployment changed under load": "its limits, while its calls go on",
+    "deployment removed under load": "its open calls end in their own time",
     # the journal
     "journal failing": "a write raised",
     "journal outcome unknown": "a write raised and was durable all the same",

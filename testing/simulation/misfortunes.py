@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...actors.runtime import actor as mailboxes
 from ...actors.runtime.system import RestartLedger
 from ...messages.commands import SaveSnapshot
+from ...messages.fleet_commands import AddDeployment, DeleteDeployment, UpdateDeployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,11 @@ class Misfortunes:
             "kills": self._kill,
             "journal": self._break_the_disk,
             "bounds": self._fill_a_mailbox,
+            "fleet": self._change_the_fleet,
         }
+        if "fleet" in world.options.faults:  # what a new life knows of guests is another test's business
+            del by_family["kills"]
+        self._guests: list[str] = []
         self._happen = [act for family, act in by_family.items() if family in world.options.faults]
 
     def __repr__(self) -> str:
@@ -181,6 +186,35 @@ class Misfortunes:
 
     def _mend_the_disk(self) -> None:
         self.world.disk.fault = "none"
+
+    # -- deployments that come and go
+
+    def _change_the_fleet(self) -> None:
+        """A guest joins a group, changes, or leaves; the deployments of the options always stay."""
+        chance = self.world.chance
+        what = chance.below(3) if self._guests else 0
+        if what == 0:
+            group = chance.choice(self.world.options.groups)
+            name = f"{group}/guest-{len(self._guests)}-{self.world.steps}"
+            self._guests.append(name)
+            params = {"model": "openai/simulated", **self._limits()}
+            entry = {"model_name": group, "litellm_params": params, "model_info": {"id": name}}
+            self._ask_the_supervisor(AddDeployment(entry))
+        elif what == 1:
+            self._ask_the_supervisor(UpdateDeployment(chance.choice(self._guests), self._limits()))
+        else:
+            name = chance.choice(self._guests)
+            self._guests.remove(name)
+            self._ask_the_supervisor(DeleteDeployment(name))
+
+    def _limits(self) -> dict[str, Any]:
+        chance = self.world.chance
+        return {"rpm": chance.choice((30, 5, 1)), "max_parallel_requests": chance.choice((8, 2, 1))}
+
+    def _ask_the_supervisor(self, change: Any) -> None:
+        """Without waiting: a journal that fails would have us wait in vain."""
+        self.world.router._switchboard.supervisor.ask(change, block=False)
+        self.world.router._dispatcher.run_now()
 
     # -- bounds
 

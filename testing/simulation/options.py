@@ -37,6 +37,7 @@ FAULTS = (
     "kills",
     "journal",
     "bounds",
+    "fleet",
 )
 """The families of faults a world may have."""
 

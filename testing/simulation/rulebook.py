@@ -105,6 +105,13 @@ class Rulebook:
         }
         return cls(rules, options.groups, settings, args.get("substitutes", {}))
 
+    def learn(self, deployment_id: str, entry: dict[str, Any]) -> DeploymentRules:
+        """A deployment was added while the router runs, or goes on under another configuration."""
+        info = {**entry.get("model_info", {}), "id": deployment_id}
+        rules = _deployment_rules({**entry, "model_info": info}, self.settings)
+        self.deployments[deployment_id] = rules
+        return rules
+
     def group_of(self, name: str) -> str | None:
         """Where a name leads: a group's own, or a deployment's id."""
         if name in self.groups:

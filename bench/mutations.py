@@ -1,0 +1,248 @@
+"""Breaks the core in ways a simulator must notice, one at a time, and counts the seeds it takes.
+
+    .venv/bin/python -m bench.mutations            # all of them, as the table of docs/simulation.md
+    .venv/bin/python -m bench.mutations half-open  # those whose words hold "half-open"
+
+Each mutation changes one line of a private copy; the checkout stays as it is. Exit code 1 when one of
+them is not caught.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+SEEDS = 2_000
+ROOMS = ("messages", "actors", "supervisor", "testing", "cli")
+
+
+class Mutation(NamedTuple):
+    words: str
+    file: str
+    old: str
+    new: str
+
+
+STATE, BREAKER, WINDOW = (f"actors/deployment/{name}.py" for name in ("state", "cooldown", "limits"))
+DEPLOYMENT, GROUP = "actors/deployment/actor.py", "actors/model_group/actor.py"
+SUPERVISOR, DESK, OPEN, PLAN = (
+    f"supervisor/{name}.py" for name in ("supervisor", "desk", "open_request", "plan")
+)
+
+COOLING = "if {}:\n                return self._cooling(now)\n            probe"
+
+MUTATIONS = (
+    Mutation(
+        "drop the release of a slot",
+        STATE,
+        "call = self.open.pop(call_id, None)",
+        "call = self.open.get(call_id)",
+    ),
+    Mutation(
+        "admit one request more than rpm",
+        STATE,
+        "window.starts + extra.requests + starts > limits.rpm",
+        "window.starts + extra.requests + starts > limits.rpm + 1",
+    ),
+    Mutation(
+        "forget the reservation in the tpm check",
+        STATE,
+        "window.tokens + extra.tokens + reserved > limits.tpm",
+        "window.tokens + extra.tokens > limits.tpm",
+    ),
+    Mutation(
+        "swap >= for > in the parallel check",
+        STATE,
+        "if parallel is not None and len(self.open) >= parallel:",
+        "if parallel is not None and len(self.open) > parallel:",
+    ),
+    Mutation(
+        "forget the half-open rule: any number of probes",
+        STATE,
+        COOLING.format("now < breaker.until or breaker.probe is not None"),
+        COOLING.format("now < breaker.until"),
+    ),
+    Mutation(
+        "start calls while cooling down",
+        STATE,
+        COOLING.format("now < breaker.until or breaker.probe is not None"),
+        COOLING.format("breaker.probe is not None"),
+    ),
+    Mutation(
+        "skip the settling of tokens",
+        STATE,
+        "self.window.settle(call.bucket, used - call.reserved, at)",
+        "self.window.settle(call.bucket, 0, at)",
+    ),
+    Mutation(
+        "let a start count for 59 s of a minute",
+        WINDOW,
+        "WINDOW_SECONDS = 60.0",
+        "WINDOW_SECONDS = 59.0",
+    ),
+    Mutation(
+        "a failed probe does not double the cooldown",
+        BREAKER,
+        "doublings = self.trips if failure.probe else max(0, self.trips - 1)",
+        "doublings = max(0, self.trips - 1)",
+    ),
+    Mutation(
+        "one failure too many before a cooldown",
+        BREAKER,
+        "return self.recent(failure.error, policy) > allowed",
+        "return self.recent(failure.error, policy) > allowed + 1",
+    ),
+    Mutation(
+        "a good probe does not close the breaker",
+        DEPLOYMENT,
+        "            if opened.probe:\n                self.record(CooldownEnded(), now)\n",
+        "",
+    ),
+    Mutation(
+        "leave the calls of a dead process open",
+        DEPLOYMENT,
+        "self.record(CallAbandoned(call_id, call.request_id), now)",
+        "pass",
+    ),
+    Mutation(
+        "do not abort a call that timed out",
+        DEPLOYMENT,
+        "usage = running.handle.cancel()\n        seconds = now",
+        "usage = None\n        seconds = now",
+    ),
+    Mutation(
+        "keep a refusal from the group",
+        DEPLOYMENT,
+        "if not self._tell(group, CallRefused(assign, left_out, self._status(now))):",
+        "if False:",
+    ),
+    Mutation(
+        "reuse a deployment that failed in the request",
+        OPEN,
+        "            state.failed,\n            never,",
+        "            frozenset(),\n            never,",
+    ),
+    Mutation(
+        "sleep past the deadline",
+        PLAN,
+        "    if now + pause < state.deadline:\n        return Pause(pause)\n    return onward",
+        "    if pause:\n        return Pause(pause)\n    return onward",
+    ),
+    Mutation(
+        "retry once more than allowed",
+        PLAN,
+        "return state.group_attempts <= rules.allowed(failed, requested)",
+        "return state.group_attempts <= rules.allowed(failed, requested) + 1",
+    ),
+    Mutation(
+        "do not retry after a time-out",
+        PLAN,
+        '        "MidStreamError",\n    }',
+        '        "MidStreamError",\n        "Timeout",\n    }',
+    ),
+    Mutation(
+        "ignore a provider's Retry-After in the pause",
+        PLAN,
+        "seconds = max(self.retry_after, failed.retry_after or 0.0)",
+        "seconds = self.retry_after",
+    ),
+    Mutation(
+        "try a group twice",
+        "supervisor/fallbacks.py",
+        "if group is not None and group not in tried:",
+        "if group is not None and group != tried[-1]:",
+    ),
+    Mutation(
+        "one fallback too many",
+        "supervisor/fallbacks.py",
+        "if len(tried) > self.max_fallbacks:",
+        "if len(tried) > self.max_fallbacks + 1:",
+    ),
+    Mutation(
+        "tell the last group's error, not the first's",
+        SUPERVISOR,
+        "self._fail(entry, entry.first_error or error, now)",
+        "self._fail(entry, error, now)",
+    ),
+    Mutation(
+        "watch no deadline",
+        DESK,
+        "            self._deadlines.add(entry.state.deadline, request_id)\n        else:",
+        "            pass\n        else:",
+    ),
+    Mutation(
+        "leave the call running when its caller leaves",
+        DESK,
+        "        self._withdraw(entry, message.reason)\n        state = entry.state\n        attempts",
+        "        state = entry.state\n        attempts",
+    ),
+    Mutation(
+        "wake nobody when a slot comes free",
+        GROUP,
+        "        if self._room:\n            self._serve(now)\n\n    def _add_member",
+        "\n    def _add_member",
+    ),
+    Mutation(
+        "set no timer for the next release",
+        GROUP,
+        "        if not self._room:\n            at = None\n        timer",
+        "        at = None\n        timer",
+    ),
+)
+
+
+def copy_of_the_package(folder: Path) -> Path:
+    package = folder / "turnout"
+    package.mkdir()
+    for file in ROOT.glob("*.py"):
+        shutil.copy(file, package)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return package
+
+
+def caught(mutation: Mutation) -> tuple[int, str] | None:
+    """The seeds it took, and the invariant; None when it was not caught."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = copy_of_the_package(folder) / mutation.file
+        text = file.read_text(encoding="utf-8")
+        count = text.count(mutation.old)
+        assert count == 1, f"{mutation.words}: found {count} times in {mutation.file}"
+        file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        command = [sys.executable, "-m", "turnout", "simulate", "--first", "0", "--seeds", str(SEEDS)]
+        done = subprocess.run(
+            [*command, "--no-shrink", "--stop-at-first", "--marks-from", "1000000"],
+            cwd=folder,
+            env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found = re.search(r"^seed (\d+): (\w+)", done.stdout, re.MULTILINE)
+    if found is None:
+        assert "failed" in done.stdout, done.stderr
+        return None
+    return int(found[1]) + 1, found[2]
+
+
+def main(words: list[str]) -> int:
+    chosen = [m for m in MUTATIONS if all(word in m.words for word in words)]
+    print("| mutation | where | caught after | by |\n|---|---|---|---|", flush=True)
+    missed = 0
+    for mutation in chosen:
+        result = caught(mutation)
+        missed += result is None
+        told = "**not caught** | –" if result is None else f"{result[0]} seeds | {result[1]}"
+        print(f"| {mutation.words} | `{mutation.file}` | {told} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
