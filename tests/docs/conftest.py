@@ -19,6 +19,7 @@ DOCUMENTS = [
     ROOT / "docs" / "semantics.md",
     ROOT / "docs" / "design.md",
     ROOT / "docs" / "migrate.md",
+    ROOT / "docs" / "simulation.md",
 ]
 
 _SHOWN = re.compile(r"^\s*print\(.*\)\s+# -> (?P<text>.*)$")
