@@ -46,6 +46,7 @@ class OpenCall:
     at: float
     probe: bool
     line: list[Any]
+    reserved: int
     stream: bool = False
     opened: bool = False
 
@@ -84,15 +85,18 @@ class DeploymentBook:
         self.lines.clear()
         self.open.clear()
         self.foretold = None
-        for first, at, starts, tokens in state.window.snapshot():
-            del first
+        sums: dict[float, list[Any]] = {}
+        for _, at, starts, tokens in state.window.snapshot():
             self.lines.extend([at, 0] for _ in range(starts - 1))
-            self.lines.append([at, tokens])
+            self.lines.append(sums.setdefault(at, [at, tokens]))
         breaker = state.breaker
         self.until, self.trips, self.probe = breaker.until, breaker.trips, breaker.probe
         self.failures = {key: deque(times) for key, times in breaker.failures.items()}
         for call_id, call in state.open.items():
-            self.open[call_id] = OpenCall(call.request_id, call.started_at, call.probe, [0.0, 0], call.stream)
+            line = [0.0, 0] if call.bucket is None else sums.get(call.bucket.at, [0.0, 0])
+            self.open[call_id] = OpenCall(
+                call.request_id, call.started_at, call.probe, line, call.reserved, call.stream
+            )
         correction = state.correction
         self.extra = (correction.requests, correction.tokens, correction.until)
 
@@ -128,7 +132,9 @@ class DeploymentBook:
         self._expire(at)
         line = [at, event.reserved]
         self.lines.append(line)
-        self.open[event.call_id] = OpenCall(event.request_id, at, event.probe, line, event.stream)
+        self.open[event.call_id] = OpenCall(
+            event.request_id, at, event.probe, line, event.reserved, event.stream
+        )
         self.started += 1
         if event.probe:
             self.probe = event.call_id
@@ -179,7 +185,7 @@ class DeploymentBook:
         return call
 
     def _settle(self, call: OpenCall, event: CallSucceeded | CallFailed | CallCancelled) -> None:
-        call.line[1] = event.prompt_tokens + event.completion_tokens
+        call.line[1] += event.prompt_tokens + event.completion_tokens - call.reserved
         self.ended_at = self.changed_at
 
     def _opened(self, event: CallOpened, at: float) -> None:

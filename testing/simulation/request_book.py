@@ -46,7 +46,10 @@ Accusation = tuple[list[str], str, str]
 
 
 class RetriesMade:
-    """Retries of the whole router lately: below the least it allows itself, its budget is no excuse."""
+    """Retries that the whole router may have taken from its budget lately, placed or not.
+
+    While there are fewer than it always allows itself, the budget is no excuse.
+    """
 
     LEAST = 100
     SECONDS = 11.0
@@ -55,11 +58,11 @@ class RetriesMade:
         self._times: deque[float] = deque(maxlen=self.LEAST)
 
     def note(self, at: float) -> None:
-        """One more was made."""
+        """One more was due."""
         self._times.append(at)
 
     def used_up(self, at: float) -> bool:
-        """Whether so many were made lately that no more may be."""
+        """Whether so many were due lately that no more may be."""
         return len(self._times) == self.LEAST and self._times[0] > at - self.SECONDS
 
 
@@ -203,7 +206,6 @@ class RequestBook:
             what = f"attempt {self.attempts_here + 1} in {self.group}, {allowed} retries are allowed"
             self._must(self.attempts_here <= allowed or self.doubtful, "I7", what, at)
             self.retries += 1
-            self.retried.note(at)
         self.attempts_here += 1
 
     def _allowed(self) -> int:
@@ -223,6 +225,8 @@ class RequestBook:
                 self.never.add(name)
         if not self.calls:
             self.phase = "choosing"
+        if self.fields is not None and self.attempts_here <= self._allowed():
+            self.retried.note(at)
 
     def _waits(self, event: WaitStarted, at: float) -> None:
         allowed = self.fields is None or self.error is not None or self.rules.waits(self.fields)
