@@ -41,6 +41,9 @@ FAULTS = (
 )
 """The families of faults a world may have."""
 
+MEAN_ARRIVALS = 3000
+"""How often somebody comes with requests in a world of faults, at the mean: an hour would never end else."""
+
 _ERRORS_WITH_RETRIES = ("TimeoutErrorRetries", "RateLimitErrorRetries", "InternalServerErrorRetries")
 _GROUPS = ("gpt-4", "claude", "mini", "backup")
 _NAMES = "abcde"
@@ -66,6 +69,7 @@ class Options:
         journal: "memory" or "disk".
         max_queued: events that may wait for the disk.
         commit_every: seconds between two writes to it.
+        arrivals: after so many the world's faults stop, if its time is not over before.
     """
 
     start: float
@@ -82,6 +86,7 @@ class Options:
     max_queued: int = 50_000
     commit_every: float = 0.05
     groups: tuple[str, ...] = field(default=())
+    arrivals: int = 0
 
     def __repr__(self) -> str:
         faults = ", ".join(sorted(self.faults)) or "none"
@@ -119,6 +124,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         chance.choice((50_000, 20, 200)) if "journal" in faults else 50_000,
         chance.choice((0.05, 1.0, 15.0)),
         groups,
+        int(chance.exponential(MEAN_ARRIVALS)),
     )
 
 

@@ -29,8 +29,8 @@ __all__ = ["CALM_SECONDS", "World"]
 CALM_SECONDS = 5000.0
 """What everything has to settle in once faults stop: longer than any cooldown, deadline and window."""
 
-LIFE = 3000
-"""Arrivals after which a world's faults stop, at the mean, if its time is not over before."""
+CALM_COMMIT_SECONDS = 60.0
+"""Between two writes to a disk that nothing befalls any more: a calm world is mostly these."""
 
 SERVE_SECONDS = 100.0
 """In which a deployment that is well must answer."""
@@ -100,10 +100,11 @@ class World:
             if writer.queued > 10 * self.options.max_queued // 11 or writer.queued > SLOW_QUEUE:
                 self.marks.sometimes("journal slow")
             writer._hurry()
-            if self.chance.below(2):
+            calm = self.callers.calm
+            if calm or self.chance.below(2):
                 self.disk.sync()
             if not writer.closed:
-                clock.call_later(self.options.commit_every, commit)
+                clock.call_later(CALM_COMMIT_SECONDS if calm else self.options.commit_every, commit)
 
         clock.call_later(self.options.commit_every, commit)
 
@@ -173,7 +174,9 @@ class World:
         Raises:
             Violation: an invariant was broken.
         """
-        while self.clock.now() < self.end and not self.closed_by_itself and self.chance.below(LIFE):
+        for _ in range(self.options.arrivals):
+            if self.clock.now() >= self.end or self.closed_by_itself:
+                break
             self.step_until(self.clock.now() + self.chance.exponential(self.options.gap))
             self._arrivals()
             self.look()
