@@ -240,7 +240,7 @@ class HttpCall:
 
     async def _streamed(self, codec: Codec, answer: Answer | HttpxAnswer) -> CallOutcome:
         kind = answer.headers.get("content-type", "")
-        if kind.startswith(("application/json", "text/html")):
+        if kind.startswith(codec.no_streams):
             # an error object says more than "no stream" does
             codec.decode(await self._whole(codec), self._call, kind)
             raise unusable(self._deployment, "a stream request with a whole answer")

@@ -14,7 +14,7 @@ from .failures import prompt_texts, refusal, unusable
 from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params, without_dropped
 from .sse import SseReader
 from .usage import usage_of
-from .wire import MAX_BODY_BYTES, Decoded, Post, head_of
+from .wire import MAX_BODY_BYTES, NO_STREAMS, Decoded, Post, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ class OpenAICodec(ABC):
     PATH: ClassVar[str]
 
     max_body = MAX_BODY_BYTES
+    no_streams: tuple[str, ...] = NO_STREAMS
 
     def __init__(self, deployment: Deployment, address: Address) -> None:
         self.deployment = deployment

@@ -8,7 +8,7 @@ from ...messages.audio import SpeechResponse
 from ...messages.outcomes import Usage
 from .failures import unusable
 from .openai import OpenAICodec
-from .wire import Decoded
+from .wire import NO_STREAMS, Decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ class SpeechCodec(OpenAICodec):
     """Speech of one deployment. What is spoken is told by nobody: its characters are counted here."""
 
     PATH: ClassVar[str] = "/audio/speech"
+
+    no_streams = (*NO_STREAMS, "text/plain")
 
     def adapt(self, params: dict[str, Any], call: Call) -> None:
         params.pop("stream", None)  # it always comes as it is made

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from ...messages.outcomes import Usage
     from ...messages.responses import Answer
 
-__all__ = ["MAX_BODY_BYTES", "Codec", "Decoded", "Pieces", "Post", "StreamDecoder", "head_of"]
+__all__ = ["MAX_BODY_BYTES", "NO_STREAMS", "Codec", "Decoded", "Pieces", "Post", "StreamDecoder", "head_of"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of a whole answer, where its kind does not say otherwise; one with more is an error."""
+
+NO_STREAMS = ("application/json", "text/html")
+"""How the Content-Type of what is no stream begins, where its kind does not say otherwise."""
 
 
 @runtime_checkable
@@ -111,9 +114,11 @@ class Codec(Protocol):
 
     Attributes:
         max_body: bytes that an answer may have.
+        no_streams: how the Content-Type of what is no stream begins.
     """
 
     max_body: int
+    no_streams: tuple[str, ...]
 
     def encode(self, call: Call) -> httpx.Request:
         """The request, complete with `Host` and `Content-Length`, for any httpx transport.

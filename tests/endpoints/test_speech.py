@@ -166,6 +166,7 @@ def test_a_price_by_the_token_says_nothing_where_no_token_is_told(routed):
     [
         (b"", "audio/mpeg", "empty body"),
         (b"<p>", "text/html", "text/html"),
+        (b"sorry, busy", "text/plain; charset=utf-8", "text/plain"),
         (b'{"error": {"message": "busy"}}', "application/json", "busy"),
         (b'{"a": 1}', "application/json", "application/json"),
     ],
