@@ -164,6 +164,12 @@ class _SimulatedCall:
     sent: int = 0
     cancelled: bool = False
 
+    @property
+    def model(self) -> str:
+        """The deployment's, with what the caller's name put in the place of a `*`."""
+        model, wildcard = self.call.deployment.model, self.call.call.wildcard
+        return model if wildcard is None else model.replace("*", wildcard, 1)
+
     def begin(self, fault: Fault | None) -> None:
         if self.provider.hang:
             return
@@ -198,7 +204,7 @@ class _SimulatedCall:
             {
                 "id": f"chatcmpl-{self.call.call.call_id}",
                 "created": int(self.clock.now()),
-                "model": self.call.deployment.model,
+                "model": self.model,
                 "choices": [
                     {
                         "index": 0,
@@ -206,11 +212,7 @@ class _SimulatedCall:
                         "message": {"role": "assistant", "content": self.provider.text},
                     }
                 ],
-                "usage": {
-                    "prompt_tokens": usage.prompt_tokens,
-                    "completion_tokens": usage.completion_tokens,
-                    "total_tokens": usage.total_tokens,
-                },
+                "usage": _told(usage),
             }
         )
         self._finish(CallOutcome("succeeded", response=response, usage=usage))
@@ -218,7 +220,7 @@ class _SimulatedCall:
     def _answer_of_kind(self) -> None:
         call, provider = self.call.call, self.provider
         kind = call.request.KIND
-        name, model, now = call.call_id, self.call.deployment.model, int(self.clock.now())
+        name, model, now = call.call_id, self.model, int(self.clock.now())
         made = MAKERS[kind](
             Asked(call.request, provider.prompt_tokens, name, model, now), provider.said_to(kind)
         )
@@ -226,11 +228,7 @@ class _SimulatedCall:
         usage = made.usage
         if kind == "text_completion":
             usage = provider.usage
-            made.answer.usage = ResponseUsage(
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                total_tokens=usage.total_tokens,
-            )
+            made.answer.usage = _told(usage)
         self._finish(CallOutcome("succeeded", response=made.answer, usage=usage))
 
     def _next_chunk(self) -> None:
@@ -249,6 +247,8 @@ class _SimulatedCall:
             return
         if self.sent == len(words):
             channel.put(self._chunk("", "stop"))
+            if (getattr(self.call.call.request, "stream_options", None) or {}).get("include_usage"):
+                channel.put(self._usage_chunk())
             self._finish(CallOutcome("succeeded", usage=self.provider.usage))
             return
         channel.put(self._chunk(words[self.sent], None))
@@ -258,24 +258,37 @@ class _SimulatedCall:
             self.deliver(ProviderOpened(self.call.call.call_id))
 
     def _chunk(self, text: str, finish_reason: str | None) -> Any:
-        call = self.call.call
-        if call.request.KIND == "speech":
+        kind = self.call.call.request.KIND
+        if kind == "speech":
             return self.provider.sound
+        said: dict[str, Any] = {"text": text} if kind == "text_completion" else {"delta": self._delta(text)}
+        return self._piece(choices=[{"index": 0, "finish_reason": finish_reason, **said}])
+
+    def _usage_chunk(self) -> Any:
+        """The last of a stream whose caller asked for the usage: it has no choices."""
+        return self._piece(choices=[], usage=_told(self.provider.usage))
+
+    def _piece(self, **fields: Any) -> Any:
+        call = self.call.call
         plain = call.request.KIND == "text_completion"
-        said: dict[str, Any] = {"text": text} if plain else {"delta": self._delta(text)}
         kind: type[BaseModel] = TextCompletionResponse if plain else ModelResponseStream
+        head = {"created": int(self.clock.now()), "model": self.model}
         return kind.model_validate(
-            {
-                "id": f"{'cmpl' if plain else 'chatcmpl'}-{call.call_id}",
-                "created": int(self.clock.now()),
-                "model": self.call.deployment.model,
-                "choices": [{"index": 0, "finish_reason": finish_reason, **said}],
-            }
+            {"id": f"{'cmpl' if plain else 'chatcmpl'}-{call.call_id}", **head, **fields}
         )
 
     @staticmethod
     def _delta(text: str) -> dict[str, Any]:
         return {"role": "assistant", "content": text} if text else {}
+
+
+def _told(usage: Usage) -> ResponseUsage:
+    """The usage as a provider writes it."""
+    return ResponseUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+    )
 
 
 def _seconds(value: float | Callable[[random.Random], float], rng: random.Random) -> float:

@@ -13,6 +13,7 @@ from turnout import (
     InternalServerError,
     RateLimitError,
     Router,
+    TextCompletionRequest,
     Timeout,
 )
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders, exponential, lognormal, uniform
@@ -147,3 +148,24 @@ def test_the_distributions_are_what_they_say(draw, median, low):
     drawn = [draw(rng) for _ in range(4000)]
     assert statistics.median(drawn) == pytest.approx(median, rel=0.08)
     assert min(drawn) >= low
+
+
+@pytest.mark.parametrize("kind", [CompletionRequest, TextCompletionRequest])
+def test_a_stream_ends_with_the_usage_when_it_was_asked_for(kind):
+    asked = {"messages": [{"role": "user", "content": "x"}]} if kind is CompletionRequest else {"prompt": "x"}
+    with Router([ENTRY], clock=FakeClock(), caller=SimulatedProviders()) as router:
+        plain = list(router.ask(kind(model="gpt-4", stream=True, **asked)))
+        full = list(
+            router.ask(kind(model="gpt-4", stream=True, stream_options={"include_usage": True}, **asked))
+        )
+    assert [chunk.usage for chunk in plain] == [None] * len(plain)
+    assert (len(full), full[-1].choices, full[-1].usage.prompt_tokens) == (len(plain) + 1, [], 10)
+
+
+def test_an_answer_names_the_model_that_a_wildcard_led_to():
+    entry = {"model_name": "openai/*", "litellm_params": {"model": "openai/*"}}
+    with Router([entry], clock=FakeClock(), caller=SimulatedProviders()) as router:
+        assert router.completion("openai/gpt-4o", [{"role": "user", "content": "x"}]).model == "gpt-4o"
+
+
+ENTRY = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4o"}}
