@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 
 import httpx
 import pytest
@@ -13,10 +14,12 @@ from turnout import (
     RateLimitError,
     RequestError,
     Router,
+    RouterClosedError,
     SpeechRequest,
     SpeechResponse,
     SpeechStream,
 )
+from turnout.actors.runtime.channel import CAPACITY
 from turnout.testing import FakeClock, SimulatedProvider
 from turnout.testing.upstream import Behaviour, run_upstream
 
@@ -180,6 +183,39 @@ def test_an_answer_that_is_none_is_an_error(kit, body, kind, error, stream):
         pytest.raises(APIError, match=error),
     ):
         router.speech("m", TEXT, "alloy", stream=stream)
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that is sent in `count` pieces."""
+
+    def __init__(self, count):
+        self.count = count
+
+    async def __aiter__(self):
+        for _ in range(self.count):
+            yield b"la"
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("clock", [FakeClock, None])
+def test_a_router_closes_over_a_sound_that_nobody_reads(kit, clock, held):
+    """Also when it is longer than its channel, whether its stream is gone or still held."""
+
+    def reply(request):
+        return httpx.Response(200, headers={"content-type": "audio/mpeg"}, stream=Pieces(CAPACITY * 3))
+
+    settings = {} if clock is None else {"clock": clock()}
+    router = Router([kit.entry("a", "m")], transport=httpx.MockTransport(reply), **settings)
+    kept = [router.speech("m", TEXT, "alloy", stream=True)]
+    if not held:
+        kept.clear()
+    router.close()
+    told = [item.event.TYPE for item in router.events()]
+    assert told[-1] == "router_stopped"
+    assert sum(name.startswith("call_") for name in told) == 3, "it began, opened and ended"
+    for stream in kept:
+        with nullcontext() if clock else pytest.raises(RouterClosedError):
+            assert b"".join(stream) == b"la" * CAPACITY * 3
 
 
 def test_nothing_of_the_text_stands_in_an_error(kit):
