@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
-from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
+import importlib
+import typing
+
 from .messages.errors import (
     APIConnectionError,
     APIError,
@@ -35,15 +36,19 @@ from .messages.errors import (
     UnprocessableEntityError,
     UnsupportedParamsError,
 )
-from .messages.images import Image, ImageGenerationRequest, ImageResponse
-from .messages.moderations import Moderation, ModerationRequest, ModerationResponse
 from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
-from .messages.requests import CompletionRequest
-from .messages.responses import ModelResponse, ModelResponseStream
-from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
-from .messages.text_completions import TextCompletionRequest, TextCompletionResponse
-from .supervisor.router import Router
-from .supervisor.stream import ModelStream, SpeechStream, TextCompletionStream
+
+if typing.TYPE_CHECKING:
+    from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
+    from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
+    from .messages.images import Image, ImageGenerationRequest, ImageResponse
+    from .messages.moderations import Moderation, ModerationRequest, ModerationResponse
+    from .messages.requests import CompletionRequest
+    from .messages.responses import ModelResponse, ModelResponseStream
+    from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
+    from .messages.text_completions import TextCompletionRequest, TextCompletionResponse
+    from .supervisor.router import Router
+    from .supervisor.stream import ModelStream, SpeechStream, TextCompletionStream
 
 __all__ = [
     "APIConnectionError",
@@ -117,3 +122,31 @@ failure_callback: list[object] = []
 
 set_verbose = False
 """Whether routers made from now on log what they do, as with `Router(set_verbose=True)`."""
+
+_HOMES = {
+    ".messages.audio": ("SpeechRequest", "SpeechResponse", "TranscriptionRequest", "TranscriptionResponse"),
+    ".messages.embeddings": ("Embedding", "EmbeddingRequest", "EmbeddingResponse"),
+    ".messages.images": ("Image", "ImageGenerationRequest", "ImageResponse"),
+    ".messages.moderations": ("Moderation", "ModerationRequest", "ModerationResponse"),
+    ".messages.requests": ("CompletionRequest",),
+    ".messages.responses": ("ModelResponse", "ModelResponseStream"),
+    ".messages.settings": ("AlertingConfig", "AllowedFailsPolicy", "RetryPolicy"),
+    ".messages.text_completions": ("TextCompletionRequest", "TextCompletionResponse"),
+    ".supervisor.router": ("Router",),
+    ".supervisor.stream": ("ModelStream", "SpeechStream", "TextCompletionStream"),
+}
+"""Where the names live that bring much along: pydantic, HTTP clients, the event loop. They are imported when
+they are asked for, since who looks into a journal from the command line needs none of it."""
+
+if not typing.TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(importlib.import_module(home, __name__), name)
+                return value
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

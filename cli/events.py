@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.journal.sqlite_reader import SqliteReader
+from ..actors.journal.sqlite_search import search
 from ..actors.runtime.clock import LoopClock
 from ..history.moments import HOW, Position, parse_moment, written
 from ..messages.errors import TurnoutError
@@ -85,12 +86,12 @@ def _wait(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def _types(names: list[str] | None) -> frozenset[type] | None:
+def _types(names: list[str] | None) -> frozenset[str] | None:
     for name in names or ():
         if name not in EVENT_TYPES:
             msg = f"no event is called {quoted(name)}{did_you_mean(name, EVENT_TYPES)}"
             raise Failure(msg)
-    return None if names is None else frozenset(EVENT_TYPES[name] for name in names)
+    return None if names is None else frozenset(names)
 
 
 def _start(journal: str, since: str | None) -> int:
@@ -102,28 +103,28 @@ def _start(journal: str, since: str | None) -> int:
         return moment.number if isinstance(moment, Position) else reader.first_after(moment) - 1
 
 
-def _print_from(arguments: argparse.Namespace, after: int, wanted: frozenset[type] | None) -> int:
+def _print_from(arguments: argparse.Namespace, after: int, wanted: frozenset[str] | None) -> int:
     """Print what is there behind `after`, and give the position of the last event looked at.
 
     The file is opened for each look: between two of them a router may start, stop, or fold its log in.
     """
     with SqliteReader.open(arguments.journal) as reader:
         last = max(after, reader.last_position())
-        for recorded in _read(reader, arguments.stream, after):
+        for recorded in _read(reader, arguments.stream, after, wanted):
             if recorded.position > last:
                 break
-            if wanted is None or type(recorded.event) in wanted:
-                print(_json(recorded) if arguments.json else _line(recorded))
+            print(_json(recorded) if arguments.json else _line(recorded))
     return last
 
 
-def _read(reader: SqliteReader, stream: str | None, after: int) -> Iterator[Recorded]:
-    if stream is None:
-        return reader.read(after=after)
-    if stream.rstrip("/") in {"deployment", "request"}:
-        kind = f"{stream.rstrip('/')}/"
-        return (recorded for recorded in reader.read(after=after) if recorded.stream.startswith(kind))
-    return reader.read(stream, after)
+def _read(
+    reader: SqliteReader, stream: str | None, after: int, wanted: frozenset[str] | None
+) -> Iterator[Recorded]:
+    kind = None if stream is None else stream.rstrip("/")
+    if kind is None or kind in {"deployment", "request"}:
+        return search(reader, after, kind=kind, types=wanted)
+    found = reader.read(stream, after)
+    return found if wanted is None else (recorded for recorded in found if recorded.event.TYPE in wanted)
 
 
 def _line(recorded: Recorded) -> str:

@@ -9,10 +9,10 @@ import argparse
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from . import ask, check, demo, events, explain, health, replay, simulate, stats, upstream, verify
 from .failure import EXIT_FAILED, EXIT_INTERRUPTED, Failure, complain
 
 if TYPE_CHECKING:
@@ -33,13 +33,27 @@ examples:
   python -m turnout ask openai/gpt-4o-mini "Why is the sky blue?"
 """
 
-COMMANDS = (ask, check, demo, events, explain, health, replay, simulate, stats, upstream, verify)
+COMMANDS = (
+    "ask",
+    "check",
+    "demo",
+    "events",
+    "explain",
+    "health",
+    "replay",
+    "simulate",
+    "stats",
+    "upstream",
+    "verify",
+)
+"""Modules of this package, each with an `add_to`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    parser = _parser()
-    parsed = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(_needed(words))
+    parsed = parser.parse_args(words)
     if parsed.command is None:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
@@ -58,7 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _needed(words: Sequence[str]) -> Sequence[str]:
+    """The command that is asked for, which need not wait for what others import; all, where it is none."""
+    if words and words[0] in COMMANDS:
+        return words[:1]
+    return () if list(words) == ["--version"] else COMMANDS
+
+
+def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="turnout",
         description="Routes calls to language models over many deployments.",
@@ -67,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"turnout {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for command in COMMANDS:
-        command.add_to(commands)
+    for name in names:
+        import_module(f".{name}", __package__).add_to(commands)
     return parser
 
 

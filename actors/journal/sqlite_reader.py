@@ -21,10 +21,10 @@ from .sqlite_file import check_that_it_is_ours, open_for_looking
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from types import TracebackType
 
-__all__ = ["LAST_POSITION", "SqliteReader"]
+__all__ = ["LAST_POSITION", "SELECT", "Row", "SqliteReader", "events_of"]
 
 PAGE = 256
 """Rows that a reader fetches at a time, so that it keeps no transaction open."""
@@ -57,14 +57,16 @@ WITH RECURSIVE names(name) AS (
 SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots
 """
 
-_SELECT = "SELECT last, stream, version, batch, events FROM runs"
+SELECT = "SELECT last, stream, version, batch, events FROM runs"
 _LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream = ?"
-_LAST_OF_KIND = "SELECT stream FROM runs WHERE stream >= ? AND stream < ? ORDER BY last DESC LIMIT 1"
-_NEAR = f"{_SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
+_ANY_OF_KIND = "SELECT 1 FROM runs WHERE stream >= ? AND stream < ? LIMIT 1"
+# From the end backwards: by the index it would be a walk through all of the kind. The plus signs forbid it.
+_LAST_OF_KIND = "SELECT stream FROM runs WHERE +stream >= ? AND +stream < ? ORDER BY last DESC LIMIT 1"
+_NEAR = f"{SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
 
 _Items = list[tuple[int, float, str, int, msgspec.Raw]]
 _items_of = msgspec.json.Decoder(_Items).decode
-_Row = tuple[int, str, int, int, str]
+Row = tuple[int, str, int, int, str]
 
 
 class SqliteReader:
@@ -128,17 +130,17 @@ class SqliteReader:
 
     def _of_stream(self, stream: str, after: int) -> Iterator[Recorded]:
         for row in self._rows("stream = ? AND last > ?", (stream,), after):
-            yield from _events(row, after)
+            yield from events_of(row, after)
 
     def _of_all(self, after: int) -> Iterator[Recorded]:
         # batches follow one another; the runs of one batch lie side by side and are put in order
         for _, rows in groupby(self._rows("last > ?", (), after), key=itemgetter(3)):
-            batch = [recorded for row in rows for recorded in _events(row, after)]
+            batch = [recorded for row in rows for recorded in events_of(row, after)]
             batch.sort(key=lambda recorded: recorded.position)
             yield from batch
 
-    def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[_Row]:
-        query = f"{_SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
+    def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[Row]:
+        query = f"{SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
         while page := self._ask(query, *args, after):
             yield from page
             after = page[-1][0]
@@ -168,7 +170,10 @@ class SqliteReader:
 
     def last_stream(self, kind: str) -> str | None:
         """The stream of this kind (``"request"``, ``"deployment"``) that was written to last."""
-        found = self._ask(_LAST_OF_KIND, f"{kind}/", f"{kind}0")
+        kinds = (f"{kind}/", f"{kind}0")
+        if not self._ask(_ANY_OF_KIND, *kinds):
+            return None
+        found = self._ask(_LAST_OF_KIND, *kinds)
         return found[0][0] if found else None
 
     def first_after(self, at: float) -> int:
@@ -177,7 +182,7 @@ class SqliteReader:
         while high - low > SCANNED:
             middle = (low + high) // 2
             row = self._ask(_NEAR, middle + 1)[0]  # the last event has a row, so there is one
-            *_, ended = _events(row, 0)
+            *_, ended = events_of(row, 0)
             if ended.at <= at:
                 low = ended.position
             else:
@@ -187,7 +192,12 @@ class SqliteReader:
         )
 
 
-def _events(row: _Row, after: int) -> Iterator[Recorded]:
+def events_of(row: Row, after: int, types: Collection[str] | None = None) -> Iterator[Recorded]:
+    """The events in a row that are behind position `after`, and of the wanted types.
+
+    Raises:
+        UnreadableEventError: on reaching one that is damaged, or not known here.
+    """
     last, stream, version, _, text = row
     try:
         items = _items_of(text)
@@ -197,5 +207,5 @@ def _events(row: _Row, after: int) -> Iterator[Recorded]:
     version -= len(items)
     for position, at, kind, kind_version, data in items:
         version += 1
-        if position > after:
+        if position > after and (types is None or kind in types):
             yield Recorded(position, stream, version, at, decode_event(kind, kind_version, data))

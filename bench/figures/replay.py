@@ -6,6 +6,8 @@ them, with the snapshots its deployments would save. It is no figure of the rout
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
 import tempfile
 import time
@@ -20,6 +22,8 @@ from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.history import Replay
 from turnout.messages.events import (
+    AttemptFailed,
+    CallFailed,
     CallStarted,
     CallSucceeded,
     DeploymentAdded,
@@ -41,10 +45,13 @@ if TYPE_CHECKING:
 EVENTS = 10_000_000
 QUICK_EVENTS = 400_000
 DEPLOYMENTS = 20
-BATCH = 8_192
+BATCH = 32
+"""Events in a commit: a router that is not in a hurry writes many times a second what has gathered."""
 START = 1_700_000_000.0
 RATE = 100.0
 """Requests a second that the journal tells of."""
+JAM, JAM_SHARE = 0.6, 0.004
+"""Where in the journal everything jams, and for how much of it: thousands of requests are open there."""
 
 MOMENT_GOAL = 2.0
 EXPLAIN_GOAL = 100.0
@@ -142,7 +149,7 @@ class Writer:
 
 
 def make(file: Path, events: int) -> None:
-    """A journal in which every request is called once, answered, and over before long; some wait long."""
+    """A journal of one attempt, or two, for each request; some go on for long, and once everything jams."""
     rng = random.Random(0)
     store = SqliteStore(file)
     store._database.execute("PRAGMA synchronous = OFF")
@@ -155,40 +162,73 @@ def make(file: Path, events: int) -> None:
             "model_info": {"id": name},
         }
         writer.add("router", START, DeploymentAdded(name, "g", config))
-    number, open_calls = 0, []
+    traffic = Traffic(writer, rng)
+    number = 0
     while writer.position < events:
         at = START + number / RATE
-        begin(writer, number, at, rng, open_calls)
-        while len(open_calls) > 100:  # a second's worth is under way
-            end(writer, *open_calls.pop(0), at)
+        traffic.end_until(at)
+        traffic.begin(number, at, _seconds(number, writer.position / events))
         number += 1
         if len(writer.batch) >= BATCH:
             writer.flush()
-            if number % 50 == 0:
-                say(f"replay: {writer.position:,} of {events:,} events")
+        if number % 20_000 == 0:
+            say(f"replay: {writer.position:,} of {events:,} events")
+    traffic.end_until(math.inf)
     writer.flush()
     store.close()
 
 
-def begin(
-    writer: Writer, number: int, at: float, rng: random.Random, open_calls: list[tuple[str, str, float]]
-) -> None:
-    request, name = f"{rng.getrandbits(64):016x}", f"d{number % DEPLOYMENTS}"
-    stream, call = f"request/{request}", f"{request}.1"
-    writer.add(
-        stream,
-        at,
-        RequestAccepted(request, "chat", "g", "g", stream=False, deadline=at + 6000, input_tokens=20),
-        1,
-    )
-    decision = Decision("g", "simple-shuffle", name, DEPLOYMENTS, draw=0.5)
-    writer.add(stream, at, DeploymentPicked(request, call, 1, decision), 2)
-    writer.call(name, at, CallStarted(call, request, 30))
-    open_calls.append((request, name, at))
+def _seconds(number: int, share: float) -> float:
+    """How long a request takes: a second; one in a thousand ten minutes; a minute while everything jams."""
+    if JAM <= share < JAM + JAM_SHARE:
+        return 60.0
+    return 600.0 if number % 1000 == 0 else 1.0
 
 
-def end(writer: Writer, request: str, name: str, began: float, at: float) -> None:
-    seconds = at - began
-    writer.call(name, at, CallSucceeded(f"{request}.1", request, 20, 30, 0.001, seconds))
-    answered = RequestSucceeded(request, "g", name, 1, 0, 0, 0.0, seconds, 0.001)
-    writer.add(f"request/{request}", at, answered, 3)
+class Traffic:
+    """Requests that begin, and end when their time has come."""
+
+    def __init__(self, writer: Writer, rng: random.Random) -> None:
+        self.writer = writer
+        self.rng = rng
+        self.under_way: list[tuple[float, int, str, float]] = []
+
+    def begin(self, number: int, at: float, seconds: float) -> None:
+        request, add = f"{self.rng.getrandbits(64):016x}", self.writer.add
+        stream = f"request/{request}"
+        accepted = RequestAccepted(
+            request, "chat", "g", "g", stream=False, deadline=at + 6000, input_tokens=20
+        )
+        add(stream, at, accepted, 1)
+        self._call(request, 1, number, at, 2)
+        if number % 50 == 0:
+            failed = CallFailed(f"{request}.1", request, "APIError", 500, counted=True, seconds=0.0)
+            self.writer.call(_name(number), at, failed)
+            add(
+                stream,
+                at,
+                AttemptFailed(request, f"{request}.1", "g", _name(number), "APIError", 500, 0.0),
+                3,
+            )
+            self._call(request, 2, number + 1, at, 4)
+        heapq.heappush(self.under_way, (at + seconds, number, request, at))
+
+    def _call(self, request: str, attempt: int, number: int, at: float, version: int) -> None:
+        name, call = _name(number), f"{request}.{attempt}"
+        decision = Decision("g", "simple-shuffle", name, DEPLOYMENTS, draw=0.5)
+        self.writer.add(f"request/{request}", at, DeploymentPicked(request, call, attempt, decision), version)
+        self.writer.call(name, at, CallStarted(call, request, 30))
+
+    def end_until(self, now: float) -> None:
+        while self.under_way and self.under_way[0][0] <= now:
+            at, number, request, began = heapq.heappop(self.under_way)
+            attempts = 2 if number % 50 == 0 else 1
+            name, seconds = _name(number + attempts - 1), at - began
+            ended = CallSucceeded(f"{request}.{attempts}", request, 20, 30, 0.001, seconds)
+            self.writer.call(name, at, ended)
+            answered = RequestSucceeded(request, "g", name, attempts, attempts - 1, 0, 0.0, seconds, 0.001)
+            self.writer.add(f"request/{request}", at, answered, 2 * attempts + 1)
+
+
+def _name(number: int) -> str:
+    return f"d{number % DEPLOYMENTS}"

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnout import ConfigurationError, Router
-from turnout.actors.journal import sqlite_reader
+from turnout.actors.journal import sqlite_reader, sqlite_search
 from turnout.actors.journal.codec import Recorded
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.sqlite_reader import SqliteReader
-from turnout.messages.events import CooldownEnded
+from turnout.actors.journal.sqlite_search import search
+from turnout.messages.events import CooldownEnded, RouterStopped
 from turnout.testing import FakeClock, SimulatedProviders
 
 ENTRY = {"model_name": "gpt-4", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"id": "eu"}}
@@ -108,3 +109,48 @@ def test_looking_leaves_no_file_behind_and_needs_no_folder_to_write_to(tmp_path)
     finally:
         tmp_path.chmod(0o700)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A journal of many streams and of two types of event, in batches."""
+    store = SqliteStore(tmp_path / "mixed.db")
+    versions = {}
+    events = []
+    for number in range(1, 201):
+        stream = ("router", "deployment/a", "deployment/b", "request/a")[number * 5 // 3 % 4]
+        versions[stream] = versions.get(stream, 0) + 1
+        event = RouterStopped() if number % 9 == 0 else CooldownEnded()
+        events.append(Recorded(number, stream, versions[stream], float(number), event))
+    for start in range(0, 200, 11):
+        store.append(events[start : start + 11])
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("kind", [None, "deployment", "request", "nobody"])
+@pytest.mark.parametrize("types", [None, {"cooldown_ended"}, {"router_stopped", "call_started"}, set()])
+def test_a_search_finds_what_reading_all_would_find(mixed, monkeypatch, kind, types):
+    monkeypatch.setattr(sqlite_search, "PORTION", 13)
+    for after in (0, 12, 13, 100, 200, 999):
+        wanted = [
+            recorded
+            for recorded in mixed.read(after=after)
+            if (kind is None or recorded.stream.startswith(f"{kind}/"))
+            and (types is None or recorded.event.TYPE in types)
+        ]
+        assert list(search(mixed, after, kind=kind, types=types)) == wanted
+
+
+def test_a_search_looks_at_a_portion_of_the_file_before_it_shows_the_first(mixed, monkeypatch):
+    monkeypatch.setattr(sqlite_search, "PORTION", 20)
+    asked = []
+    monkeypatch.setattr(mixed, "_ask", lambda *query: asked.append(query) or SqliteReader._ask(mixed, *query))
+    assert next(search(mixed, types={"cooldown_ended"})).position == 1
+    assert len(asked) == 2  # how far the file goes, and the first portion
+
+
+def test_the_last_stream_is_found_from_the_end_and_nothing_is_sorted(mixed):
+    assert mixed.last_stream("request") == "request/a"
+    (plan,) = mixed._ask(f"EXPLAIN QUERY PLAN {sqlite_reader._LAST_OF_KIND}", "request/", "request0")
+    assert plan[3] == "SCAN runs"  # by position, which is how it is stored; no index, no B-tree to sort with

@@ -1,6 +1,11 @@
 """The names that users may rely on; a change here is a change for them."""
 
+import ast
+import importlib
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import turnout
 from turnout.messages import errors
@@ -75,6 +80,29 @@ def test_the_public_names_are_these_and_no_others():
 
 def test_every_public_name_is_there():
     assert all(hasattr(turnout, name) for name in turnout.__all__)
+
+
+def test_a_type_checker_is_told_the_same_homes_as_the_interpreter():
+    tree = ast.parse(Path(turnout.__file__).read_text(encoding="utf-8"))
+    conditions = [node for node in tree.body if isinstance(node, ast.If)]
+    (told,) = (node for node in conditions if ast.unparse(node.test) == "typing.TYPE_CHECKING")
+    homes = {f".{one.module}": tuple(name.name for name in one.names) for one in told.body}
+    assert homes == turnout._HOMES
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error_and_a_room_is_a_room():
+    assert not hasattr(turnout, "Rooter")
+    assert inspect.ismodule(importlib.import_module("turnout.history"))
+    assert "Router" in dir(turnout)
+
+
+def test_a_look_into_a_journal_waits_for_no_http_client():
+    program = (
+        "import sys; from turnout.cli.main import main; main(['explain', 'none.db']); "
+        "print([name for name in ('aiohttp', 'httpx', 'pydantic', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_nothing_else_of_ours_lies_about_at_the_top():

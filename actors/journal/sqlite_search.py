@@ -1,0 +1,51 @@
+"""Looking for certain events in a journal file, however big: SQLite passes over what holds none of them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from .sqlite_reader import SELECT, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from .codec import Recorded
+    from .sqlite_reader import Row, SqliteReader
+
+__all__ = ["search"]
+
+PORTION = 10_000
+"""Positions that one statement looks at, so that what is found is shown at once, and Ctrl-C is heard."""
+
+
+def search(
+    reader: SqliteReader, after: int = 0, *, kind: str | None = None, types: Collection[str] | None = None
+) -> Iterator[Recorded]:
+    """The events behind position `after` that are wanted, in order.
+
+    Args:
+        reader: of the file.
+        after: where to begin.
+        kind: of the stream: ``"deployment"`` or ``"request"``; None is any.
+        types: names of events; None is any.
+    """
+    for _, rows in groupby(_rows(reader, after, kind, types), key=lambda row: row[3]):
+        batch = [recorded for row in rows for recorded in events_of(row, after, types)]
+        batch.sort(key=lambda recorded: recorded.position)
+        yield from batch
+
+
+def _rows(reader: SqliteReader, after: int, kind: str | None, types: Collection[str] | None) -> Iterator[Row]:
+    """Rows that may hold what is wanted: a name of a type may also stand in some field."""
+    where, args = ["last > ? AND last <= ?"], []
+    if kind is not None:
+        where.append("+stream >= ? AND +stream < ?")  # by the index it would be all of the kind, unordered
+        args += [f"{kind}/", f"{kind}0"]
+    if types is not None:
+        where.append(f"({' OR '.join(['instr(events, ?)'] * len(types)) or 'false'})")
+        args += [f'"{name}"' for name in types]
+    query = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY last"
+    end = reader.last_position()
+    for first in range(after, end, PORTION):
+        yield from reader._ask(query, first, min(first + PORTION, end), *args)
