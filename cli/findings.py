@@ -10,6 +10,7 @@ from ..actors.providers.codecs import codec_for
 from ..actors.providers.mock import has_mock
 from ..messages.deployments import parse_deployment
 from ..messages.errors import ConfigurationError
+from ..messages.health_rules import ON_DEMAND, is_checked
 from ..messages.settings import RouterSettings
 from ..supervisor.directory import Directory
 from ..supervisor.fallbacks import unknown_fallbacks
@@ -151,6 +152,18 @@ def _look_around(findings: Findings, settings: RouterSettings, named: frozenset[
         settings.check_groups(known, names)
     except ConfigurationError as error:
         findings.errors.append(f"router_settings: {error}")
+    if settings.health_check_interval is not None:
+        findings.notes.extend(_paid_for(findings.deployments, settings.health_check_interval))
     unknown = [*settings.unknown_fallbacks(known, names)]
     unknown += unknown_fallbacks(findings.deployments, directory)
     findings.notes.extend(f"{problem}; it is passed over until there is one" for problem in unknown)
+
+
+def _paid_for(deployments: list[Deployment], interval: float) -> list[str]:
+    """Health checks that cost more than one would think."""
+    return [
+        f"{deployment.model_name}/{deployment.id}: health_check_interval buys an image every {interval:g} s "
+        f"without an answer of it; model_info.health_check: {ON_DEMAND} leaves that to health_check()"
+        for deployment in deployments
+        if deployment.mode == "image_generation" and is_checked(deployment.model_info, in_background=True)
+    ]

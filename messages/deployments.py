@@ -25,6 +25,7 @@ from .deployment import OF_THE_MODEL, Deployment
 from .environment import resolve
 from .errors import ConfigurationError
 from .fallbacks import FallbackTable, FallbackTarget, parse_fallback_dict, parse_targets
+from .health_rules import check_health_rules
 from .modes import mode_of
 from .policies import Count, Retries, Seconds
 from .prices import check_prices
@@ -241,6 +242,7 @@ def _deployment(entry: _Entry, taken: Mapping[str, str]) -> Deployment:
         msg = f"{path}.model = {quoted(model)}: a '*' needs one in model_name as well"
         raise ConfigurationError(msg)
     checked = entry.checked(values, provider)
+    check_health_rules(entry.info, f"{entry.path}.model_info")
     checked.setdefault("mode", mode_of(checked.get("base_model") or model))
     larger = checked.pop("context_window_fallback_dict", None)
     if larger is not None:

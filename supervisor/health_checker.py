@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from ..actors.deployment.checkup import CHECK_SECONDS
+from ..actors.deployment.minimal import IMAGE_CHECK_SECONDS
 from ..actors.runtime.actor import LoopActor, where_it_broke
 from ..messages.commands import ActorCrashed, Inspect
 from ..messages.errors import APIError, RouterClosedError
@@ -30,8 +30,8 @@ __all__ = ["MAX_CHECKS", "CheckerPorts", "HealthChecker"]
 MAX_CHECKS = 20
 """Deployments that are checked at the same time."""
 
-PATIENCE_SECONDS = CHECK_SECONDS + 5.0
-"""How long a deployment's word is waited for: longer than its check may take, in case its actor died."""
+PATIENCE_SECONDS = IMAGE_CHECK_SECONDS + 5.0
+"""How long a deployment's word is waited for: longer than any check may take, in case its actor died."""
 
 
 @frozen

@@ -45,9 +45,11 @@ class HealthChecks:
     def health_check(self, model: str | None = None) -> dict[str, Any]:
         """Make one minimal call to every deployment, and report which of them answer.
 
-        Each is asked by its mode (chat: one token), `MAX_CHECKS` at a time, for `CHECK_SECONDS` at
-        most. These are real calls: they cost, and count in `rpm` and `tpm`. A deployment that fails is
-        left out of its group, while any other is well, until a check or a call of it succeeds.
+        Each is asked by its mode (chat: one token; images: one small image), `MAX_CHECKS` at a time, for
+        `CHECK_SECONDS` at most (`IMAGE_CHECK_SECONDS` for an image). These are real calls: they cost, and
+        count in `rpm` and `tpm`; `model_info.health_check=False` leaves a deployment out of them. One
+        that fails is left out of its group, while any other is well, until a check or a call of it
+        succeeds.
 
         Args:
             model: a group, an alias or a deployment's id; None is all deployments.

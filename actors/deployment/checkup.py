@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from .price_data import PriceBook
     from .state import DeploymentState
 
-__all__ = ["CHECK_SECONDS", "CheckedActor"]
-
-CHECK_SECONDS = 30.0
-"""How long a health check may take: a model that is being loaded answers late."""
+__all__ = ["CheckedActor"]
 
 
 @define(eq=False)
@@ -43,6 +40,7 @@ class _Checkup:
     call: Call
     started_at: float
     handle: CallHandle
+    seconds: float
     timer: Timer | None = None
 
 
@@ -77,11 +75,11 @@ class CheckedActor(SourcedActor):
             error = barred.detail or barred.reason
             self._say(DeploymentChecked(self.deployment.id, well=False, error=error, counted=True))
         else:
-            self._begin_check()
+            self._begin_check(in_background=since is not None)
 
-    def _begin_check(self) -> None:
+    def _begin_check(self, *, in_background: bool) -> None:
         now = self.clock.now()
-        request, wildcard, why_not = minimal_request(self.deployment)
+        request, wildcard, why_not, seconds = minimal_request(self.deployment, in_background=in_background)
         if request is None:
             self._say(DeploymentChecked(self.deployment.id, None, error=why_not))
             return
@@ -93,10 +91,10 @@ class CheckedActor(SourcedActor):
             self._say(DeploymentChecked(self.deployment.id, None, error=error))
             return
         self.record(verdict, now)  # type: ignore[arg-type]  # a LeftOut has returned
-        call = Call(check_id, check_id, 1, request, demand, now + CHECK_SECONDS, wildcard=wildcard)
+        call = Call(check_id, check_id, 1, request, demand, now + seconds, wildcard=wildcard)
         handle = self._caller.start(ProviderCall(call, self.deployment), self._check_heard)
-        timer = self.clock.call_later(CHECK_SECONDS, lambda: self._deliver(CheckOverdue(check_id)))
-        self._checkup = _Checkup(call, now, handle, timer)
+        timer = self.clock.call_later(seconds, lambda: self._deliver(CheckOverdue(check_id)))
+        self._checkup = _Checkup(call, now, handle, seconds, timer)
         self._tell_groups(StatusChanged(self._status(now)))
 
     def _check_heard(self, message: Any) -> None:
@@ -108,7 +106,7 @@ class CheckedActor(SourcedActor):
         checkup = self._checkup
         if checkup is not None and checkup.call.call_id == message.call_id:
             usage = checkup.handle.cancel()
-            error = Timeout(f"no answer to a health check after {CHECK_SECONDS:g} s")
+            error = Timeout(f"no answer to a health check after {checkup.seconds:g} s")
             self._end_check(checkup, CallOutcome("failed", error=error, usage=usage))
 
     def _check_finished(self, message: CheckFinished) -> None:

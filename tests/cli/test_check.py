@@ -163,6 +163,20 @@ def test_a_fallback_to_nowhere_is_a_note(check):
     assert "fallbacks: no model group 'large'" in out
 
 
+def test_images_that_background_checks_would_buy_are_noted(check):
+    painter = "  - {model_name: painter, litellm_params: {model: dall-e-3, api_key: k}, model_info: {%s}}\n"
+    head, settings = GOOD.split("router_settings:")
+    text = f"{head}{painter}router_settings:\n  health_check_interval: 300{settings}"
+    noted = json.loads(check(text % "id: d", "--json")[1])["notes"]
+    assert noted == [
+        (
+            "painter/d: health_check_interval buys an image every 300 s without an answer of it; "
+            "model_info.health_check: on_demand leaves that to health_check()"
+        )
+    ]
+    assert json.loads(check(text % "id: d, health_check: on_demand", "--json")[1])["notes"] == []
+
+
 def test_what_belongs_to_a_proxy_is_noted(check):
     text = GOOD + "general_settings: {master_key: sk-hush}\nlitellm_settings: {drop_params: true}\n"
     code, out, _ = check(text)

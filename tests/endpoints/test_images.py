@@ -268,3 +268,10 @@ def test_a_mock_is_an_address_bytes_or_a_whole_answer(mocked):
     assert ask(ImageResponse.model_validate(document)) == ask(document)
     with pytest.raises(BadRequestError, match="answers no image_generation"):
         ask([0.5])
+
+
+def test_a_deployment_is_checked_with_one_image(routed):
+    router = routed("dall-e-2", info={"output_cost_per_image": 0.02})
+    report = router.health_check()
+    assert (report["healthy_count"], report["unchecked_endpoints"]) == (1, [])
+    assert router.get_usage_stats()["total"]["cost"] == 0.02

@@ -11,19 +11,27 @@ import pytest
 from turnout import (
     AuthenticationError,
     BadRequestError,
+    ConfigurationError,
     NoDeploymentsAvailable,
     NotFoundError,
     Router,
     RouterClosedError,
 )
-from turnout.actors.deployment.checkup import CHECK_SECONDS
+from turnout.actors.deployment.minimal import CHECK_SECONDS, IMAGE_CHECK_SECONDS, minimal_request
 from turnout.messages.commands import Inspect
 from turnout.messages.health_commands import CheckDeployment
+from turnout.messages.settings import parse_deployment
 from turnout.supervisor.health_checker import MAX_CHECKS, PATIENCE_SECONDS
 from turnout.testing import FakeClock, SimulatedProvider
 
 KEY = "sk-" + "live0123456789abcdef"
 
+
+def asked_of(fields):
+    return minimal_request(parse_deployment(fields, "x"))
+
+
+LOW = {"size": "1024x1024", "quality": "low"}
 
 # -- the report
 
@@ -70,12 +78,8 @@ def test_a_group_an_alias_or_a_single_deployment_can_be_checked(ward, entry):
 
 
 def test_a_chat_model_is_asked_for_one_token_and_a_thinking_one_by_its_other_name(entry):
-    from turnout.actors.deployment.minimal import minimal_request
-    from turnout.messages.settings import parse_deployment
-
     def asked(**fields):
-        request = minimal_request(parse_deployment(entry("a", **fields), "x")).request
-        return request.wire_params()
+        return asked_of(entry("a", **fields)).request.wire_params()
 
     assert asked() == {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     assert asked(model="openai/o3-mini")["max_completion_tokens"] == 1
@@ -104,26 +108,17 @@ def test_a_wildcard_is_checked_by_the_model_it_names_or_not_at_all(ward, entry):
     ],
 )
 def test_what_is_no_chat_model_is_asked_for_a_little_of_what_it_is_for(entry, model, kind, wanted):
-    from turnout.actors.deployment.minimal import minimal_request
-    from turnout.messages.settings import parse_deployment
-
-    request = minimal_request(parse_deployment(entry("a", model=f"openai/{model}"), "x")).request
+    request = asked_of(entry("a", model=f"openai/{model}")).request
     assert (request.KIND, request.wire_params()) == (kind, wanted)
 
 
 def test_a_voice_of_its_own_can_be_named(entry):
-    from turnout.actors.deployment.minimal import minimal_request
-    from turnout.messages.settings import parse_deployment
-
     fields = entry("a", "voice", {"health_check_voice": "nova"}, model="openai/tts-1")
-    assert minimal_request(parse_deployment(fields, "x")).request.voice == "nova"
+    assert asked_of(fields).request.voice == "nova"
 
 
 def test_a_model_that_hears_is_asked_for_half_a_second_of_silence(entry):
-    from turnout.actors.deployment.minimal import minimal_request
-    from turnout.messages.settings import parse_deployment
-
-    request = minimal_request(parse_deployment(entry("a", model="openai/whisper-1"), "x")).request
+    request = asked_of(entry("a", model="openai/whisper-1")).request
     assert request.KIND == "transcription"
     assert request.file.name == "silence.wav"
     with wave.open(io.BytesIO(request.file.source)) as sound:
@@ -131,22 +126,96 @@ def test_a_model_that_hears_is_asked_for_half_a_second_of_silence(entry):
         assert not any(sound.readframes(sound.getnframes()))
 
 
-@pytest.mark.parametrize("model", ["text-embedding-3-small", "omni-moderation-latest", "whisper-1", "tts-1"])
+@pytest.mark.parametrize(
+    "model", ["text-embedding-3-small", "omni-moderation-latest", "whisper-1", "tts-1", "dall-e-2"]
+)
 def test_they_are_healthy_when_they_answer(ward, entry, model):
     assert ward(entry("a", model=f"openai/{model}")).router.health_check()["healthy_count"] == 1
 
 
-def test_an_image_costs_too_much_to_be_asked_for(ward, entry):
-    place = ward(entry("a", model="openai/dall-e-3"))
+@pytest.mark.parametrize(
+    ("params", "wanted"),
+    [
+        ({"model": "openai/dall-e-2"}, {"size": "256x256"}),
+        ({"model": "openai/dall-e-3"}, {}),
+        ({"model": "openai/gpt-image-1"}, LOW),
+        ({"model": "azure/mine", "base_model": "azure/gpt-image-1-mini"}, LOW),
+        ({"model": "openai/flux", "mode": "image_generation"}, {}),
+    ],
+)  # fmt: skip
+def test_a_model_that_paints_is_asked_for_the_least_image_it_makes(entry, params, wanted):
+    minimal = asked_of(entry("a", **params))
+    assert minimal.request.KIND == "image_generation"
+    assert minimal.request.wire_params() == {"prompt": "a white square", **wanted}
+    assert minimal.seconds == IMAGE_CHECK_SECONDS, minimal_request
+
+
+def test_a_checked_image_is_one_call_that_costs_an_image(ward, entry):
+    place = ward(entry("a", info={"output_cost_per_image": 0.04}, model="openai/dall-e-3"))
+    assert place.router.health_check()["healthy_count"] == 1
+    assert place.providers.calls == {"a": 1}
+    assert [event.cost for event in place.checks("a")] == [0.04]
+
+
+def test_an_image_has_more_time_to_come(ward, entry):
+    slow = SimulatedProvider(latency=CHECK_SECONDS + 1)
+    place = ward(entry("a", model="openai/dall-e-3"), entry("b"), default=slow)
+    report = place.router.health_check()
+    assert [row["deployment_id"] for row in report["healthy_endpoints"]] == ["a"]
+    assert [row["deployment_id"] for row in report["unhealthy_endpoints"]] == ["b"]
+
+
+@pytest.mark.parametrize("rule", [False, "on_demand"])
+def test_a_check_can_be_switched_off_or_left_to_those_who_ask(ward, entry, rule):
+    place = ward(
+        entry("a", info={"health_check": rule}, model="openai/dall-e-3"), entry("b"), health_check_interval=60
+    )
+    place.clock.advance(61)
+    assert place.providers.calls == {"b": 1}
+    report = place.router.health_check("a")
+    if rule is False:
+        (row,) = report["unchecked_endpoints"]
+        assert row["error"] == "its model_info.health_check is False"
+    assert report["healthy_count"] == place.providers.calls.get("a", 0) == (0 if rule is False else 1)
+
+
+def test_what_a_check_asks_for_can_be_said(entry):
+    info = {"health_check_params": {"max_tokens": 16, "reasoning_effort": "low"}}
+    assert asked_of(entry("a", info=info)).request.wire_params() == {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_tokens": 16,
+        "reasoning_effort": "low",
+    }
+
+
+def test_what_no_request_can_have_is_told_and_asked_of_nobody(ward, entry):
+    place = ward(entry("a", info={"health_check_params": {"max_tokens": "many"}}))
     (row,) = place.router.health_check()["unchecked_endpoints"]
-    assert row["error"].startswith("there is no small request for mode ")
+    assert row["error"].startswith(
+        "its model_info.health_check_params are wrong: CompletionRequest.max_tokens"
+    )
     assert place.providers.calls == {}
 
 
-def test_a_mode_without_a_small_request_is_not_checked(ward, entry):
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({"health_check": "never"}, "health_check = 'never': must be True, False or 'on_demand'"),
+        ({"health_check_voice": 7}, "health_check_voice = 7: must be a text"),
+        ({"health_check_params": "size"}, "health_check_params = 'size': must be a dict"),
+        ({"health_check_params": {"model": "x"}}, "health_check_params.model: is not for the check to say"),
+    ],
+)
+def test_rules_that_are_none_are_refused(entry, info, told):
+    with pytest.raises(ConfigurationError) as caught:
+        Router([entry("a", info=info)])
+    assert str(caught.value).startswith(f"model_list[0].model_info.{told}")
+
+
+def test_a_mode_that_has_no_endpoint_here_is_not_checked(ward, entry):
     place = ward(entry("a", mode="video_generation"))
     report = place.router.health_check()
-    assert report["unchecked_endpoints"][0]["error"] == "there is no small request for mode video_generation"
+    assert report["unchecked_endpoints"][0]["error"] == "no request here is for mode video_generation"
     assert place.providers.calls == {}
 
 
