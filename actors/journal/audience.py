@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ..runtime.dispatcher import EventLoopDispatcher
+from ..runtime.dispatcher import ManualDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,11 +35,10 @@ class Audience:
     its actors have done what they can, so that a test sees all of it told.
     """
 
-    __slots__ = ("_dispatcher", "_heard", "_listeners", "_on_a_loop", "_timer", "_waiting")
+    __slots__ = ("_dispatcher", "_heard", "_listeners", "_timer", "_waiting")
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._on_a_loop = isinstance(dispatcher, EventLoopDispatcher)
         self._listeners: list[Callable[[Sequence[Recorded]], object]] = []
         self._heard: list[Recorded] = []
         self._timer: Timer | None = None
@@ -66,12 +65,13 @@ class Audience:
             self.tell()
 
     def _tell_soon(self) -> None:
-        if not self._on_a_loop:
+        dispatcher = self._dispatcher
+        if isinstance(dispatcher, ManualDispatcher):
             self._waiting = True
-            self._dispatcher.call_soon(self.tell)
-        elif self._dispatcher.bound and not self._dispatcher.lost:  # else nobody is in a hurry
+            dispatcher.at_rest(self.tell)
+        elif dispatcher.bound and not dispatcher.lost:  # else nobody is in a hurry
             self._waiting = True
-            self._timer = self._dispatcher.clock.call_later(DELAY_SECONDS, self.tell)
+            self._timer = dispatcher.clock.call_later(DELAY_SECONDS, self.tell)
 
     def tell(self) -> None:
         """Tell now what was heard so far. A listener that raises is logged and hears the next batch."""

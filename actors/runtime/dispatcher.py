@@ -302,6 +302,7 @@ class ManualDispatcher:
         self._manual = clock
         self._rng = rng
         self._ready: deque[Runnable] = deque()
+        self._resting: deque[Callable[[], object]] = deque()
         self._draining = False
         clock.attach(self.run_now)
 
@@ -315,15 +316,25 @@ class ManualDispatcher:
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.schedule(_Callback(callback))
 
+    def at_rest(self, callback: Callable[[], object]) -> None:
+        """Call back once no actor has mail any more: what follows from it is done in the same go."""
+        self._resting.append(callback)
+
     def run_now(self) -> None:
         if self._draining:
             return
         self._draining = True
+        ready, resting = self._ready, self._resting
         try:
             for _ in range(self.MAX_TURNS):
-                if not self._ready:
-                    return
-                self._next().run()
+                if not ready:
+                    if not resting:
+                        return
+                    resting.popleft()()
+                    continue
+                if self._rng is not None and len(ready) > 1:
+                    ready.rotate(-self._rng.randrange(len(ready)))
+                ready.popleft().run()
         finally:
             self._draining = False
         msg = f"{self.MAX_TURNS} turns and actors still have mail: messages go round in circles"
@@ -336,12 +347,6 @@ class ManualDispatcher:
     def draw_order(self, rng: _Draws) -> None:
         """Draw the next actor to run from now on."""
         self._rng = rng
-
-    def _next(self) -> Runnable:
-        ready = self._ready
-        if self._rng is not None and len(ready) > 1:
-            ready.rotate(-self._rng.randrange(len(ready)))
-        return ready.popleft()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         task = _SteppedTask(coroutine)

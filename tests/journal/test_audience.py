@@ -47,6 +47,25 @@ def test_who_left_hears_nothing_more(dispatcher):
     assert (heard, other) == (["one"], ["one", "two"])
 
 
+def test_on_a_fake_clock_they_hear_once_when_nobody_has_mail_any_more(dispatcher):
+    batches = []
+    audience = Audience(dispatcher)
+    audience.join(lambda batch: batches.append(list(batch)))
+    dispatcher.call_soon(lambda: (audience.hear("one"), dispatcher.call_soon(lambda: audience.hear("two"))))
+    dispatcher.run_now()
+    assert batches == [["one", "two"]]
+
+
+def test_what_a_listener_does_is_done_and_told_in_the_same_go(dispatcher):
+    heard = []
+    audience = Audience(dispatcher)
+    audience.join(heard.extend)
+    audience.join(lambda batch: "one" in batch and dispatcher.call_soon(lambda: audience.hear("two")))
+    audience.hear("one")
+    dispatcher.run_now()
+    assert heard == ["one", "two"]
+
+
 def test_a_listener_that_raises_is_logged_and_hurts_nobody(dispatcher, caplog):
     heard = []
 
