@@ -51,6 +51,7 @@ __all__ = [
     "HedgeSettled",
     "LimitsObserved",
     "ModelListSet",
+    "Particulars",
     "RequestAccepted",
     "RequestCancelled",
     "RequestFailed",
@@ -391,6 +392,21 @@ class BudgetSettled(Event, frozen=True):
 # -- stream "request/<id>" -----------------------------------------------------------------------
 
 
+class Particulars(Value, frozen=True, omit_defaults=True):
+    """What a request said of itself that decides where it goes; what it did not say takes no room.
+
+    `output_tokens` is the most it may be answered; the others as in `CompletionRequest` and `Wishes`.
+    """
+
+    output_tokens: int | None = None
+    num_retries: int | None = None
+    stream_timeout: float | None = None
+    routing_strategy: str | None = None
+    tags: tuple[str, ...] = ()
+    session: int | None = None
+    region: str | None = None
+
+
 class RequestAccepted(Event, frozen=True):
     """The Supervisor took the request; it will get exactly one final reply by `deadline`."""
 
@@ -403,6 +419,7 @@ class RequestAccepted(Event, frozen=True):
     deadline: float
     input_tokens: int
     priority: int | None = None
+    particulars: Particulars | None = None
 
 
 class CacheHit(Event, frozen=True):

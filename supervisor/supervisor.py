@@ -55,6 +55,7 @@ from .answers import hidden_params, nobody_for, route_of
 from .cache_desk import CacheDesk
 from .fallbacks import FallbackRules
 from .open_request import OpenRequest
+from .particulars import particulars_of
 from .plan import (
     Failed,
     GiveUp,
@@ -187,6 +188,7 @@ class Supervisor(CacheDesk):
             now + seconds,
             entry.demand.input_tokens,
             priority,
+            particulars_of(request, entry.demand, entry.wishes),
         )
         self._record(entry, accepted, now)
         self._open[request_id] = entry
