@@ -35,6 +35,7 @@ examples:
 
 COMMANDS = (
     "ask",
+    "backtest",
     "check",
     "demo",
     "events",

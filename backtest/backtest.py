@@ -1,0 +1,152 @@
+"""A record played again under other settings: `Backtest("turnout.db").run({"adaptive": {...}})`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..actors.runtime.chance import make_rng
+from ..history.replay import Replay
+from ..messages.errors import ConfigurationError
+from .comparison import Column, Comparison
+from .figures import Figures, figures_of
+from .play import play, requests_of
+from .providers import fit_model
+from .record import MAX_REQUESTS, Record, read_record
+from .setups import Setup, as_recorded, check, with_settings
+from .unknown import unknown
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..history.replay import When
+    from .play import Asking
+    from .providers import Model
+
+__all__ = ["SEEDS", "Backtest", "compare"]
+
+SEEDS = 20
+"""Plays of each candidate."""
+
+WARM_UP_SECONDS = 300.0
+"""Before a stretch in the midst of a record, that are played and not counted."""
+
+
+class Backtest:
+    """What would have become of a journal's requests under other settings.
+
+    Args:
+        journal: the file; it is only read, and may be in use.
+        since, until: the stretch to play: what `Replay.at` takes; all of it by default.
+        max_requests: requests that are read at most; of more, the first ones.
+
+    Raises:
+        ConfigurationError: no journal, a moment that is gone, or nothing to play.
+    """
+
+    def __init__(
+        self,
+        journal: str | os.PathLike[str],
+        since: When | None = None,
+        until: When | None = None,
+        *,
+        max_requests: int = MAX_REQUESTS,
+        tick: Callable[[int], object] | None = None,
+    ) -> None:
+        with Replay(journal) as replay:
+            self.record, self._counts_from = _read(replay, since, until, max_requests, tick)
+        if not self.record.arrivals:
+            msg = f"journal {str(journal)!r}: no request in it can be played again{_why(self.record)}"
+            raise ConfigurationError(msg)
+
+    def __repr__(self) -> str:
+        return f"<Backtest of {len(self.record.arrivals):,} requests>"
+
+    def run(
+        self,
+        candidates: dict[str, Mapping[str, Any]] | Sequence[Setup] = (),
+        *,
+        seeds: int = SEEDS,
+        progress: Callable[[str, int], object] | None = None,
+    ) -> Comparison:
+        """Play the record under its own settings, and under each candidate's.
+
+        Args:
+            candidates: by name, the settings that are changed.
+            seeds: how often each is played.
+            progress: told a candidate's name and how many more requests of it were played.
+
+        Raises:
+            ConfigurationError: a setting is unknown or wrong.
+        """
+        usual = as_recorded(self.record)
+        check(usual.settings)
+        setups = (
+            [with_settings(usual, name, changed) for name, changed in candidates.items()]
+            if isinstance(candidates, dict)
+            else list(candidates)
+        )
+        return compare(self.record, [usual, *setups], seeds, self._counts_from, progress)
+
+
+def _read(
+    replay: Replay,
+    since: When | None,
+    until: When | None,
+    max_requests: int,
+    tick: Callable[[int], object] | None,
+) -> tuple[Record, float]:
+    """The stretch of the journal, with a little before it to warm up."""
+    position, at = replay.beginning()
+    counts_from = 0.0
+    if since is not None:
+        counts_from = replay.place(since)[1]
+        early = replay.place(max(at, counts_from - WARM_UP_SECONDS))
+        position, at = max((position, at), early)
+    last = None if until is None else replay.place(until)[0]
+    fleet = replay.world_at(position, at).fleet if position else None
+    record = read_record(replay.events(position, last), fleet, max_requests=max_requests, tick=tick)
+    return record, counts_from
+
+
+def _why(record: Record) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in record.left_out.most_common())
+    return f" ({reasons})" if reasons else ""
+
+
+def compare(
+    record: Record,
+    setups: Sequence[Setup],
+    seeds: int,
+    counts_from: float = 0.0,
+    progress: Callable[[str, int], object] | None = None,
+    model: Model | None = None,
+) -> Comparison:
+    """Play each setup with each seed; the first is the one the others are compared with."""
+    listings = record.listings
+    model = model or fit_model(record, listings)
+    usual = setups[0]
+    asking = requests_of(record.arrivals, usual.settings.get("timeout"))
+    began = max(counts_from, record.arrivals[0].at)
+    ended = record.arrivals[-1].at
+    plays: list[list[Figures]] = [[] for _ in setups]
+    for seed in range(1, seeds + 1):
+        for place, setup in enumerate(setups):
+            plays[place].append(_played(asking, setup, model, seed, (began, ended), progress))
+    columns = tuple(Column(setup.name, tuple(each)) for setup, each in zip(setups, plays, strict=True))
+    recorded = figures_of(record.rows, began, ended)
+    counted = int(recorded.values["requests"])
+    return Comparison(began, ended, counted, recorded, columns, tuple(unknown(record, model, columns)))
+
+
+def _played(
+    asking: Sequence[Asking],
+    setup: Setup,
+    model: Model,
+    seed: int,
+    counted: tuple[float, float],
+    progress: Callable[[str, int], object] | None,
+) -> Figures:
+    providers = model.drawn(seed, make_rng(seed))
+    tick = None if progress is None else lambda count: progress(setup.name, count)
+    return figures_of(play(asking, setup, providers, seed, tick), *counted)

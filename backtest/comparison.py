@@ -1,0 +1,115 @@
+"""Candidates side by side: what each comes to, and where it differs from the first. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from .figures import METRICS, SHARE
+from .intervals import Estimate, estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .figures import Figures
+
+__all__ = ["Column", "Comparison"]
+
+
+@frozen
+class Column:
+    """A candidate's plays, one for each seed."""
+
+    name: str
+    plays: tuple[Figures, ...]
+
+    def values(self, metric: str) -> list[float] | None:
+        """One for each play; None where some have none."""
+        values = [play.get(metric) for play in self.plays]
+        return None if None in values else values  # type: ignore[return-value]  # all are numbers
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """What it comes to; None where there is nothing to measure."""
+        values = self.values(metric)
+        return None if values is None else estimate(values)
+
+    def difference(self, metric: str, other: Column) -> Estimate | None:
+        """What it comes to beyond another column, seed by seed."""
+        mine, theirs = self.values(metric), other.values(metric)
+        if mine is None or theirs is None:
+            return None
+        return estimate([a - b for a, b in zip(mine, theirs, strict=True)])
+
+
+@frozen
+class Comparison:
+    """What a backtest came to.
+
+    Attributes:
+        began, ended: the stretch that was counted, in router time.
+        requests: how many were played.
+        recorded: what the record itself came to.
+        columns: the candidates; the first is what the others are compared with.
+        unknown: what the record cannot say, in plain words.
+    """
+
+    began: float
+    ended: float
+    requests: int
+    recorded: Figures
+    columns: tuple[Column, ...]
+    unknown: tuple[str, ...] = field(default=())
+
+    @property
+    def usual(self) -> Column:
+        """The first column: the settings of the record."""
+        return self.columns[0]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The figures there are, in the order in which they are shown."""
+        everything = [self.recorded, *(play for column in self.columns for play in column.plays)]
+        shares = sorted({name for each in everything for name in each.values if name.startswith(SHARE)})
+        known = [metric.name for metric in METRICS if self.recorded.get(metric.name) is not None]
+        return [*known, *shares]
+
+    def off(self) -> list[str]:
+        """The figures in which the unchanged settings do not reproduce the record."""
+        return [name for name, told in self._reproduced() if not told]
+
+    def _reproduced(self) -> Iterator[tuple[str, bool]]:
+        for name in self.metrics:
+            known, told = self.recorded.get(name), self.usual.estimate(name)
+            if known is not None and told is not None:
+                yield name, told.holds(known)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "began": self.began,
+            "ended": self.ended,
+            "requests": self.requests,
+            "recorded": dict(self.recorded.values),
+            "columns": [self._column(column) for column in self.columns],
+            "not_reproduced": self.off(),
+            "unknown": list(self.unknown),
+        }
+
+    def _column(self, column: Column) -> dict[str, Any]:
+        return {
+            "name": column.name,
+            "seeds": len(column.plays),
+            "figures": {name: _plain(column.estimate(name)) for name in self.metrics},
+            "differences": {}
+            if column is self.usual
+            else {name: _plain(column.difference(name, self.usual)) for name in self.metrics},
+        }
+
+
+def _plain(told: Estimate | None) -> dict[str, float | None] | None:
+    if told is None:
+        return None
+    if told.low == -told.high == float("-inf"):
+        return {"mean": told.mean, "low": None, "high": None}
+    return {"mean": told.mean, "low": told.low, "high": told.high}

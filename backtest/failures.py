@@ -1,0 +1,108 @@
+"""How often a deployment fails, and when: a usual rate, and episodes with a beginning and an end. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import frozen
+
+from .episodes import episodes
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Sequence
+
+    from .record import Call
+
+__all__ = ["Failures", "Spell", "Weather", "fit_failures"]
+
+
+@frozen
+class Spell:
+    """An episode: it began between two moments, and ended between two; so many calls of `calls` failed."""
+
+    begins: tuple[float, float]
+    ends: tuple[float, float]
+    calls: int
+    faults: tuple[Call, ...]
+
+
+@frozen
+class Failures:
+    """One deployment's.
+
+    Attributes:
+        spells: its episodes, in order.
+        calls: how many it had outside of them, and `faults` those that failed.
+    """
+
+    spells: tuple[Spell, ...]
+    calls: int
+    faults: tuple[Call, ...]
+
+    def drawn(self, rng: random.Random) -> Weather:
+        """As it may have been: each rate as likely as the record makes it, each border somewhere between."""
+        usual = _rate(rng, len(self.faults), self.calls) if self.faults else 0.0
+        spells = []
+        for spell in self.spells:
+            begins = spell.begins[0] + (spell.begins[1] - spell.begins[0]) * rng.random()
+            ends = spell.ends[0] + (spell.ends[1] - spell.ends[0]) * rng.random()
+            failed = len(spell.faults)
+            rate = 1.0 if failed == spell.calls else _rate(rng, failed, spell.calls)
+            spells.append(_Drawn(begins, ends, rate, spell.faults))
+        return Weather(usual, self.faults, tuple(spells))
+
+
+def _rate(rng: random.Random, failed: int, calls: int) -> float:
+    return rng.betavariate(failed, max(0.5, calls - failed))
+
+
+class _Drawn(NamedTuple):
+    begins: float
+    ends: float
+    rate: float
+    faults: tuple[Call, ...]
+
+
+class Weather:
+    """Failures in one play."""
+
+    def __init__(self, usual: float, faults: tuple[Call, ...], spells: tuple[_Drawn, ...]) -> None:
+        self._usual = usual
+        self._faults = faults
+        self._spells = spells
+        self._next = 0
+
+    def fault(self, at: float, draw: float, which: Callable[[], float]) -> Call | None:
+        """The call of the record that this one fails like; None when it does not fail.
+
+        Moments may only go forward. `draw` decides, in [0, 1), and `which` draws the kind.
+        """
+        spells = self._spells
+        while self._next < len(spells) and spells[self._next].ends <= at:
+            self._next += 1
+        rate, faults = self._usual, self._faults
+        if self._next < len(spells) and spells[self._next].begins <= at:
+            _, _, rate, faults = spells[self._next]
+        if draw >= rate or not faults:
+            return None
+        return faults[int(which() * len(faults))]
+
+
+def fit_failures(calls: Sequence[Call], began: float, ended: float) -> Failures:
+    """From the calls of a deployment that say something of it, in the order of their starts."""
+    found = episodes([call.error is not None for call in calls])
+    spells, inside = [], 0
+    outside: list[Call] = []
+    place = 0
+    for episode in found:
+        first, last = calls[episode.first], calls[episode.last]
+        before = calls[episode.first - 1].at if episode.first else began
+        after = calls[episode.last + 1].at if episode.last + 1 < len(calls) else max(ended, last.at)
+        faults = tuple(c for c in calls[episode.first : episode.last + 1] if c.error is not None)
+        spells.append(Spell((before, first.at), (last.at, after), episode.calls, faults))
+        outside.extend(calls[place : episode.first])
+        place = episode.last + 1
+        inside += episode.calls
+    outside.extend(calls[place:])
+    return Failures(tuple(spells), len(outside), tuple(c for c in outside if c.error is not None))

@@ -1,0 +1,172 @@
+"""How long a deployment takes: by size, by the time of the record, with the spread it showed. Pure.
+
+A call at a moment takes what the line says for its size, times what one of the calls of that time was off
+by. So whatever the spread looks like, and however it changed over the day, it is had again; and a call that
+was given up stands for one of those that took longer (the Kaplan-Meier way).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import frozen
+
+from .segments import change_points
+from .sizes import Line, fit_line
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from .record import Call
+
+__all__ = ["Latencies", "Moments", "Off", "fit_latencies"]
+
+NEIGHBOURS = 40
+"""Calls around a moment among which one is drawn, within the stretch of one level."""
+
+NEVER = math.inf
+
+
+class Off(NamedTuple):
+    """By what one call was off the line: `ttft` and `rest` of a stream, all in `ttft` else."""
+
+    ttft: float
+    rest: float
+    cut: bool
+
+
+@frozen
+class Latencies:
+    """One deployment's, of streams or of whole answers; see `drawn` for one play's view of it.
+
+    Attributes:
+        first: seconds to the first content of a stream, or to the whole answer.
+        rest: seconds from there to a stream's end; None for whole answers.
+        times: when the calls started, in order; `offs` by what each was off.
+        levels: indexes at which another level begins; the first is 0.
+        longest: of calls that ended, by what they were off, in order.
+    """
+
+    first: Line
+    rest: Line | None
+    times: tuple[float, ...]
+    offs: tuple[Off, ...]
+    levels: tuple[int, ...]
+    longest: tuple[float, ...]
+
+    def drawn(self, rng: random.Random) -> Moments:
+        """As it may have been: calls drawn among their neighbours, levels changing somewhere between."""
+        borders = []
+        for index in self.levels[1:]:
+            early, late = self.times[index - 1], self.times[index]
+            borders.append(early + (late - early) * rng.random())
+        picked: list[Off] = []
+        for low, high in pairwise((*self.levels, len(self.times))):
+            for index in range(low, high):
+                start, end = _around(index, low, high)
+                picked.append(self.offs[start + int(rng.random() * (end - start))])
+        return Moments(self, tuple(borders), picked)
+
+
+def _around(index: int, low: int, high: int) -> tuple[int, int]:
+    start = max(low, min(index - NEIGHBOURS // 2, high - NEIGHBOURS))
+    return start, min(high, start + NEIGHBOURS)
+
+
+class Moments:
+    """Latencies in one play."""
+
+    def __init__(self, of: Latencies, borders: tuple[float, ...], picked: Sequence[Off]) -> None:
+        self._of = of
+        self._borders = borders
+        self._picked = picked
+        self._ends = (*of.levels, len(of.times))
+
+    def seconds(
+        self, at: float, prompt: float, output: float, draw: float, tail: float
+    ) -> tuple[float, float]:
+        """Seconds to the first content, and from there to the end (0 of a whole answer).
+
+        Args:
+            at: when the call starts.
+            prompt: its tokens.
+            output: those of its answer.
+            draw: which of the calls of that time it is like, in [0, 1).
+            tail: should that one have been given up, which of those that took longer.
+        """
+        of = self._of
+        level = bisect_right(self._borders, at)
+        low, high = self._ends[level], self._ends[level + 1]
+        start, end = _around(bisect_right(of.times, at, low, high), low, high)
+        off = self._picked[start + int(draw * (end - start))]
+        first = of.first.at(prompt, output) if of.rest is None else of.first.at(prompt, 0.0)
+        rest = 0.0 if of.rest is None else of.rest.at(0.0, output)
+        if off.cut:
+            longer = self.longer(off.ttft, tail)
+            return first * longer, rest * longer if rest else 0.0
+        return first * off.ttft, rest * off.rest
+
+    def longer(self, off: float, tail: float) -> float:
+        """Off by more than `off`, as those were that ended; for ever when none of them was."""
+        longest = self._of.longest
+        place = bisect_right(longest, off)
+        return longest[place + int(tail * (len(longest) - place))] if place < len(longest) else NEVER
+
+    def after(self, cut_at: float, prompt: float, output: float, tail: float) -> float:
+        """Seconds of a call that was given up after `cut_at` seconds: more than that."""
+        of = self._of
+        line = of.first.at(prompt, output) + (of.rest.at(0.0, output) if of.rest is not None else 0.0)
+        return line * self.longer(cut_at / line, tail)
+
+
+def fit_latencies(calls: Sequence[Call], *, stream: bool) -> Latencies | None:
+    """From calls that were answered or given up, in the order of their starts; None of none."""
+    ended = [call for call in calls if not call.cut]
+    if not ended:
+        return None
+    if stream:
+        first = fit_line([(call.prompt_tokens, 0.0, call.ttft or call.seconds) for call in ended])
+        rest = fit_line([(0.0, call.output_tokens, call.seconds - (call.ttft or 0.0)) for call in ended])
+    else:
+        first, rest = (
+            fit_line([(call.prompt_tokens, call.output_tokens, call.seconds) for call in ended]),
+            None,
+        )
+    offs = [_off(call, first, rest) for call in calls]
+    logs = [math.log(max(1e-6, _whole(call, first, rest))) for call in calls]
+    longest = sorted(_whole(call, first, rest) for call in ended)
+    return Latencies(
+        first, rest, tuple(call.at for call in calls), tuple(offs), (0, *change_points(logs)), tuple(longest)
+    )
+
+
+def _off(call: Call, first: Line, rest: Line | None) -> Off:
+    if call.cut:
+        return Off(_whole(call, first, rest), 1.0, cut=True)
+    if rest is None:
+        return Off(call.seconds / first.at(call.prompt_tokens, call.output_tokens), 1.0, cut=False)
+    opened = call.ttft or call.seconds
+    behind = max(0.0, call.seconds - opened)
+    return Off(
+        opened / first.at(call.prompt_tokens, 0.0), behind / rest.at(0.0, call.output_tokens), cut=False
+    )
+
+
+def _whole(call: Call, first: Line, rest: Line | None) -> float:
+    """By what all of a call was off."""
+    prompt, output = _tokens(call)
+    if rest is None:
+        return call.seconds / first.at(prompt, output)
+    return call.seconds / (first.at(prompt, 0.0) + rest.at(0.0, output))
+
+
+def _tokens(call: Call) -> tuple[int, int]:
+    """Of a call that was cut: what its request was answered elsewhere, or the least it can be."""
+    answered = call.arrival.answered_by
+    if not call.cut or answered is None:
+        return call.prompt_tokens or call.arrival.input_tokens, call.output_tokens
+    return answered[1], answered[2]

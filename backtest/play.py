@@ -1,0 +1,176 @@
+"""Plays a record's arrivals once more, under other settings, in simulated time.
+
+The real router on a fake clock, without a loop; nothing of how it decides is copied here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..actors.runtime.chance import Ids
+from ..messages.requests import CompletionRequest
+from ..supervisor.router import Router
+from ..testing.fake_clock import FakeClock
+from .outcomes import Outcomes, Row
+from .record import Arrival
+from .upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .ports import Providers
+    from .setups import Setup
+
+__all__ = ["Asking", "play", "requests_of"]
+
+BYTES_PER_TOKEN = 4
+FRAME_TOKENS = 4
+"""What a message is estimated at beside its text."""
+
+SWEEP = 500
+"""Arrivals between two looks for streams that have ended and need not be held any more."""
+
+STEP_SECONDS = 5.0
+LONGEST_SECONDS = 7_000.0
+"""How far time goes on behind the last arrival, at most: as long as a request may last."""
+
+TICK = 1_000
+"""Arrivals between two ticks of a progress bar."""
+
+Asking = tuple[Arrival, CompletionRequest]
+
+
+def requests_of(arrivals: Sequence[Arrival], usual_timeout: float | None) -> list[Asking]:
+    """The arrivals, each with a request of its size; alike ones share it, since nobody changes it.
+
+    `usual_timeout` is what the record's router gave a request that named none.
+    """
+    made: dict[Any, CompletionRequest] = {}
+    asking = []
+    for arrival in arrivals:
+        own = None if _same(arrival.timeout, usual_timeout) else arrival.timeout
+        particulars = arrival.particulars
+        key = (arrival.model, arrival.stream, arrival.input_tokens, arrival.priority, own, particulars)
+        request = made.get(key)
+        if request is None:
+            request = made[key] = _request(arrival, own)
+        asking.append((arrival, request))
+    return asking
+
+
+def _same(timeout: float, usual: float | None) -> bool:
+    return usual is not None and abs(timeout - usual) < 1e-3
+
+
+def _request(arrival: Arrival, timeout: float | None) -> CompletionRequest:
+    text = "x" * (BYTES_PER_TOKEN * max(1, arrival.input_tokens - FRAME_TOKENS))
+    particulars = arrival.particulars
+    fields: dict[str, Any] = {
+        "timeout": timeout,
+        "priority": arrival.priority,
+        "max_tokens": particulars.output_tokens,
+        "num_retries": particulars.num_retries,
+        "stream_timeout": particulars.stream_timeout,
+        "routing_strategy": particulars.routing_strategy,
+        "tags": list(particulars.tags) or None,
+        "session_id": None if particulars.session is None else f"{particulars.session:x}",
+        "allowed_model_region": particulars.region,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    messages = [{"role": "user", "content": text}]
+    return CompletionRequest(model=arrival.model, messages=messages, stream=arrival.stream, **given)
+
+
+def play(
+    asking: Sequence[Asking],
+    setup: Setup,
+    providers: Providers,
+    seed: int,
+    tick: Callable[[int], object] | None = None,
+) -> list[Row]:
+    """What becomes of the arrivals, in their order.
+
+    Args:
+        asking: see `requests_of`.
+        setup: the settings and deployments to play with.
+        providers: who answers.
+        seed: of the router's own draws.
+        tick: told how many more arrivals were played, now and then.
+
+    Raises:
+        ConfigurationError: the router does not take a setting or a deployment.
+    """
+    if not asking:
+        return []
+    clock = FakeClock(start=asking[0][0].at)
+    upstream = Upstream(providers, asking[0][0])
+    router = Router(list(setup.entries.values()), clock=clock, seed=seed, caller=upstream, **setup.settings)
+    outcomes = Outcomes()
+    router._journal.subscribe(outcomes.hear)
+    try:
+        return _Play(router, clock, upstream, outcomes).run(asking, setup, seed, tick)
+    finally:
+        router.close()
+
+
+class _Play:
+    def __init__(self, router: Router, clock: FakeClock, upstream: Upstream, outcomes: Outcomes) -> None:
+        self._router = router
+        self._clock = clock
+        self._upstream = upstream
+        self._outcomes = outcomes
+        self._held: dict[str, Any] = {}
+
+    def run(
+        self,
+        asking: Sequence[Asking],
+        setup: Setup,
+        seed: int,
+        tick: Callable[[int], object] | None,
+    ) -> list[Row]:
+        names = Ids(seed)  # as a router with a new journal will call them
+        ids = [names.next() for _ in asking]
+        changes = list(reversed(setup.changes))
+        for number, (request_id, (arrival, request)) in enumerate(zip(ids, asking, strict=True)):
+            while changes and changes[-1][0] <= arrival.at:
+                self._change(*changes.pop())
+            self._to(arrival.at)
+            self._upstream.expect(request_id, number, arrival)
+            future = self._router.ask(request, block=False)
+            if arrival.stream:
+                self._held[request_id] = future
+            if arrival.leaves is not None:
+                self._clock.call_later(arrival.leaves, future.cancel)
+            if number % SWEEP == 0:
+                self._sweep()
+            if tick is not None and number % TICK == TICK - 1:
+                tick(TICK)
+        self._finish(ids)
+        if tick is not None:
+            tick(len(asking) % TICK)
+        rows = self._outcomes.rows
+        return [rows[request_id] for request_id in ids]
+
+    def _to(self, at: float) -> None:
+        self._clock.advance(max(0.0, at - self._clock.now()))
+
+    def _change(self, at: float, deployment_id: str, entry: dict[str, Any] | None) -> None:
+        self._to(at)
+        if entry is not None:
+            self._router.upsert_deployment(entry)
+        elif any(d["model_info"]["id"] == deployment_id for d in self._router.get_deployments()):
+            self._router.delete_deployment(deployment_id)
+
+    def _sweep(self) -> None:
+        rows = self._outcomes.rows
+        for request_id in [name for name in self._held if name in rows and rows[name].ended]:
+            del self._held[request_id]
+
+    def _finish(self, ids: Sequence[str]) -> None:
+        """Let time go on until everybody has an answer."""
+        rows = self._outcomes.rows
+        until = self._clock.now() + LONGEST_SECONDS
+        waiting = [name for name in ids if name not in rows or not rows[name].ended]
+        while waiting and self._clock.now() < until:
+            self._clock.advance(STEP_SECONDS)
+            waiting = [name for name in waiting if name not in rows or not rows[name].ended]
