@@ -57,7 +57,7 @@ class OpenRequest:
     `hedge` is the attempt beside the current one, or its timer; `turned_away` the group's word that it
     could not place the latest attempt.
     `cache`: it was "asked" and has not answered, or was "missed" and is owed an answer.
-    `blocking`: its caller waits in a thread.
+    `blocking`: its caller waits in a thread. `asked`: the incarnation of a group that has its latest attempt.
     """
 
     state: RequestState
@@ -89,6 +89,7 @@ class OpenRequest:
     cache: Literal["", "asked", "missed"] = ""
     wishes: Wishes | None = None
     blocking: bool = False
+    asked: Any = None
 
     @property
     def left_out(self) -> tuple[tuple[LeftOut, ...], dict[str, int]]:

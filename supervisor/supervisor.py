@@ -86,6 +86,7 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 NO_FALLBACKS = FallbackRules(given=True)
+CRASHED = "the Supervisor crashed"
 
 
 class Supervisor(CacheDesk):
@@ -222,7 +223,9 @@ class Supervisor(CacheDesk):
         if ref is None:
             gone = nobody_for(entry.request.model, Unassigned("", "", group), self.clock.now())
             self._leave_group(entry, entry.error or gone, self.clock.now())
-        elif not self.send(ref, assign) and self._nursery.retired("group", group):
+        elif self.send(ref, assign):
+            entry.asked = ref
+        elif self._nursery.retired("group", group):
             msg = f'the group "{group}" crashed again and again and was taken out of rotation'
             error = entry.error or ServiceUnavailableError(msg, model=entry.request.model)
             self._leave_group(entry, error, self.clock.now())
@@ -485,8 +488,12 @@ class Supervisor(CacheDesk):
         self._assign_again(message.group)
 
     def _assign_again(self, group: str) -> None:
-        """What a group had before it crashed is lost; ask anew."""
+        """What a group had before it crashed is lost; ask anew, but nobody twice for the same attempt."""
+        ref = self._switchboard.groups.get(group)
+        back = ref is not None and self.reaches(ref)
         for entry in tuple(self._open.values()):
+            if back and entry.asked is ref:
+                continue
             if entry.state.group == group and entry.in_the_group:
                 self._assign(entry, repeat=entry.failed is not None)
 
@@ -503,8 +510,10 @@ class Supervisor(CacheDesk):
         self._nursery.replace_supervisor(crash, Estate(self._open, self._budget, self._hedging))
         if isinstance(message, (ActorCrashed, RestartDue, Rejoined)):  # or that actor would never come back
             self.send(self._switchboard.supervisor, message)
+        if isinstance(message, Assigned):  # that call has begun, and it may be noted nowhere
+            self._cancel_call(message.decision.deployment_id, message.call_id, CRASHED)
         if culprit is not None:  # last, since what is half-changed may break once more
-            self._withdraw(culprit, "the Supervisor crashed")
+            self._withdraw(culprit, CRASHED)
             self._note_end(culprit, failure, self.clock.now())
 
     def _answer_for(self, culprit: OpenRequest, failure: APIError) -> None:

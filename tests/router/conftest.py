@@ -250,15 +250,17 @@ def hello():
 
 @pytest.fixture
 def sabotage(monkeypatch):
-    """`sabotage(Actor, "_handler", times, error)`: the handler raises that often, before it does anything."""
+    """`sabotage(Actor, "_handler", times, error)`: it raises that often, before its work or `after` it."""
 
-    def break_it(actor, handler, times=1, error=ZeroDivisionError, when=lambda actor: True):
+    def break_it(actor, handler, times=1, error=ZeroDivisionError, when=lambda actor: True, *, after=False):
         real = getattr(actor, handler)
         left = [times]
 
         def broken(self, *args):
             if left[0] and when(self):
                 left[0] -= 1
+                if after:
+                    real(self, *args)
                 raise error
             return real(self, *args)
 

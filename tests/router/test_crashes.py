@@ -13,6 +13,8 @@ from turnout.actors.model_group.actor import ModelGroup
 from turnout.messages.commands import SaveSnapshot
 from turnout.messages.events import (
     CallAbandoned,
+    CallCancelled,
+    CallStarted,
     CallSucceeded,
     CooldownStarted,
     DeploymentRestarted,
@@ -105,6 +107,19 @@ def test_the_request_that_crashed_the_supervisor_leaves_no_call_behind(town, sab
     assert isinstance(place.error(stream=True), APIError)
     assert place.open_calls() == 0
     assert place.story()[-1] in {"request_failed", "call_cancelled"}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_call_that_the_supervisor_crashed_to_hear_of_is_aborted(town, sabotage, after):
+    """I4: nobody would ever end a stream that nobody knows to be open."""
+    sabotage(Supervisor, "_assigned", after=after)
+    place = town(
+        {"a": {"group": "gpt-4", "max_parallel_requests": 1}}, default=SimulatedProvider(latency=5000.0)
+    )
+    assert isinstance(place.error(stream=True), APIError)
+    place.clock.advance(0.1)
+    assert place.open_calls() == 0
+    assert len(place.found(CallCancelled)) == 1
 
 
 def test_open_calls_of_a_crashed_deployment_are_closed_as_abandoned(town, sabotage):
@@ -250,6 +265,18 @@ def test_an_actor_comes_back_also_when_the_supervisor_crashes_over_it(town, sabo
     assert first.done()
     assert place.ask().route.deployment_id == "a"
     assert place.router.health()["ok"]
+
+
+@pytest.mark.parametrize("handler", ["_restart_due", "_rejoined"])
+def test_a_group_that_is_back_is_asked_once_though_the_supervisor_crashes_over_it(town, sabotage, handler):
+    """I4: what the Supervisor had done of it before it crashed is not done twice."""
+    sabotage(ModelGroup, "_assign")
+    sabotage(Supervisor, handler, after=True)
+    place = town({"a": "gpt-4"}, default=SLOW)
+    futures = [place.send() for _ in range(3)]
+    place.clock.advance(10.0)
+    assert [_outcome(future).route.deployment_id for future in futures] == ["a"] * 3
+    assert len(place.found(CallStarted)) == 3
 
 
 def test_who_waits_in_a_group_that_crashes_is_served_when_it_is_back(town, sabotage):
