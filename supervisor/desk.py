@@ -91,11 +91,12 @@ class RequestDesk(LoopActor):
 
     def _caller_left(self, request_id: str) -> None:
         """From the stream, in any thread: its reader has gone."""
-        self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
+        self._caller_forgot(request_id)
+        self.dispatcher.run_now()
 
     def _caller_forgot(self, request_id: str) -> None:
         """From the garbage collector, at any moment: only leave word."""
-        self._switchboard.supervisor.actor_inbox.post(Cancel(request_id))
+        self._switchboard.supervisor.actor_inbox.leave_word(Cancel(request_id))
 
     # -- a request ends badly
 

@@ -25,6 +25,8 @@ class RequestFuture(LoopFuture[T]):
     out does not: the answer may still be had later.
     """
 
+    _given_up = False
+
     def __init__(self, dispatcher: Dispatcher, request_id: str, leave: Callable[[str], None]) -> None:
         self._dispatcher = dispatcher
         self._callbacks = []
@@ -39,7 +41,9 @@ class RequestFuture(LoopFuture[T]):
         """Give the request up; False when it has had its reply."""
         if self.done():
             return False
-        self._leave(self.request_id)
+        if not self._given_up:
+            self._given_up = True
+            self._leave(self.request_id)
         return True
 
     def get(self, *, timeout: float | None = None) -> T:

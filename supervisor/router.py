@@ -160,7 +160,8 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks, Exp
         return future
 
     def _leave(self, request_id: str) -> None:
-        self._switchboard.supervisor.actor_inbox.deliver(Cancel(request_id))
+        self._switchboard.supervisor.actor_inbox.leave_word(Cancel(request_id))
+        self._dispatcher.run_now()
 
     # -- looking
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from turnout import ConfigurationError, RateLimitError, Router, RouterClosedError
+from turnout import ConfigurationError, RateLimitError, RequestError, Router, RouterClosedError
+from turnout.actors.runtime import actor as mailboxes
 from turnout.messages.events import RetryScheduled
 from turnout.messages.requests import CompletionRequest
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
@@ -142,3 +143,30 @@ def test_a_router_whose_loop_is_gone_says_so_in_every_thread():
 def test_a_wrong_port_is_one_clear_error(wrong):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Router([], **wrong)
+
+
+@pytest.mark.parametrize("leave", ["close", "forget"])
+def test_who_leaves_is_heard_also_when_the_mailbox_takes_no_more(monkeypatch, leave):
+    """Their calls would run on, and a full mailbox would be none the emptier for it."""
+    place = router(behaviour=SimulatedProvider(text="one two", chunk_seconds=90.0))
+    request = CompletionRequest(model="gpt-4", messages=MESSAGES)
+    stream = place.ask(CompletionRequest(model="gpt-4", messages=MESSAGES, stream=True))
+    future = place.ask(request, block=False)
+    monkeypatch.setattr(mailboxes, "MAX_MAILBOX", 1)
+    monkeypatch.setattr(place._dispatcher, "_draining", True)  # the actors' own thread is busy
+    waiting = place.ask(request, block=False)
+    with pytest.raises(mailboxes.MailboxFullError):
+        place.ask(request, block=False)
+    for _ in range(3):
+        assert future.cancel()
+    if leave == "close":
+        stream.close()
+    del stream
+    assert len(place._switchboard.supervisor.actor_inbox) == 3  # one question, and each of the two left once
+    monkeypatch.undo()
+    place._dispatcher.run_now()
+    with pytest.raises(RequestError, match="was cancelled"):
+        future.get(timeout=0)
+    assert waiting.get().route.deployment_id == "eu"
+    assert place.health()["open_requests"] == 0
+    place.close()
