@@ -251,7 +251,8 @@ class Auditor:
             if book is not None:
                 raise Violation("I1", f"request {name} was accepted twice", item.at)
             fields = self.callers.fields.get(name)
-            book = RequestBook(self.rules, self.marks, self.deployments, self._retried, self._accused, fields)
+            ours = (self.deployments, self._retried, self._accused, self._waiting)
+            book = RequestBook(self.rules, self.marks, *ours, fields)
             self.requests[name] = book
             heapq.heappush(self._deadlines, (event.deadline, name))
         elif book is None:

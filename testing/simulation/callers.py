@@ -27,7 +27,7 @@ _MESSAGES = [{"role": "user", "content": PROMPT}]
 _LONG = [{"role": "user", "content": PROMPT * 60}]
 
 REMEMBERED = 5_000
-"""Requests whose fields are known; a call of one that has ended may still be on its way."""
+"""Requests whose fields are known beside the open ones; a call of one that ended may still be on its way."""
 
 _WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
     ("stream", 2, (True,)),
@@ -124,14 +124,21 @@ class Callers:
         caller = SimulatedCaller(future.request_id, clock.now(), drawn, future)
         self.open[caller.request_id] = caller
         self.fields[caller.request_id] = drawn
-        if len(self.fields) > REMEMBERED:
-            del self.fields[next(iter(self.fields))]
+        self._forget_the_oldest()
         future.add_done_callback(lambda: self._settled.append(caller))
         if drawn.get("stream"):
             caller.pace = self.chance.choice((0.01, 1.0, 1e6))
         if not self.calm and "leaving" in self.options.faults and self.chance.one_in(4):
             leave_after = self.chance.exponential(self.chance.choice((0.5, 5.0)))
             clock.call_later(leave_after, lambda: self._leave(caller))
+
+    def _forget_the_oldest(self) -> None:
+        """One that is still open begins anew as the youngest: what it asked for binds its calls to come."""
+        if len(self.fields) > REMEMBERED:
+            oldest = next(iter(self.fields))
+            asked = self.fields.pop(oldest)
+            if oldest in self.open:
+                self.fields[oldest] = asked
 
     def _draw(self) -> dict[str, Any]:
         """The fields of a request, most of them left out."""

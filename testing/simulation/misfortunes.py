@@ -13,6 +13,7 @@ from ...messages.fleet_commands import AddDeployment, DeleteDeployment, UpdateDe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...actors.runtime.clock import Timer
     from .world import World
 
 __all__ = ["InjectedError", "Misfortunes"]
@@ -55,6 +56,7 @@ class Misfortunes:
         if "fleet" in world.options.faults:  # what a new life knows of guests is another test's business
             del by_family["kills"]
         self._guests: list[str] = []
+        self._pending: list[Timer] = []
         self._happen = [act for family, act in by_family.items() if family in world.options.faults]
 
     def __repr__(self) -> str:
@@ -68,7 +70,8 @@ class Misfortunes:
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
         """In the router's own time; a world that is calm by then, or a router that died, has none."""
         clock = self.world.clock
-        clock.call_later(seconds, lambda: act() if self.world.clock is clock else None)
+        timer = clock.call_later(seconds, lambda: act() if self.world.clock is clock else None)
+        self._pending.append(timer)
 
     # -- providers
 
@@ -241,6 +244,10 @@ class Misfortunes:
         self._all_well()
 
     def _all_well(self) -> None:
+        """Nothing is broken, and nothing is about to be: our own timers are none of I12's."""
+        for timer in self._pending:
+            timer.cancel()
+        self._pending.clear()
         for mood in self.world.upstream.moods.values():
             mood.down, mood.slow = None, 1.0
         self.world.disk.fault = "none"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from ...actors.model_group.actor import LOOK_AHEAD
 from ...messages.events import (
     AttemptFailed,
     DeploymentPicked,
@@ -75,6 +76,7 @@ class RequestBook:
         phase: choosing, waiting, pausing, calling or done.
         excused_until: the process slept until then, so nothing could be in time before it.
         only: the deployment that the current group was asked for by its id.
+        waiting: the books of all requests that wait, whoever's they are.
     """
 
     rules: Rulebook
@@ -82,6 +84,7 @@ class RequestBook:
     books: dict[str, DeploymentBook]
     retried: RetriesMade
     accusations: list[Accusation]
+    waiting: dict[str, RequestBook]
     fields: dict[str, Any] | None
     request_id: str = ""
     group: str = ""
@@ -345,7 +348,8 @@ class RequestBook:
         self._gave_the_group_up(at)
         if event.error == "NoDeploymentsAvailable":
             self.marks.sometimes("nobody available")
-            if not self.history and self.error is None and self.only is None and not self.doubtful:
+            fresh = not self.history and self.error is None and self.only is None
+            if fresh and not self.doubtful and not self._stood_behind_many():
                 self._accuse(self._idle_others(at), "idle", "it was refused")
         if self.history:
             self.marks.sometimes("fallbacks exhausted")
@@ -359,6 +363,16 @@ class RequestBook:
             last = self.error.error
         left = self.rules.fallbacks(self.fields, [*self.history, (self.group, last)], self.tried)
         self._must(left is None, "I6", f"it gave up, and {left} was not tried", at)
+
+    def _stood_behind_many(self) -> bool:
+        """Whether so many waited before it that the room may have turned it away unlooked at.
+
+        One that may wait goes behind those who do, and of those the first `LOOK_AHEAD` are tried: behind
+        them a deployment may well be idle, for which nobody before it waits.
+        """
+        if self.fields is None or not self.rules.waits(self.fields):
+            return False
+        return sum(each.group == self.group for each in self.waiting.values()) > LOOK_AHEAD
 
     def _cancelled(self, _event: RequestCancelled, at: float) -> None:
         waiting = self.phase == "waiting"
