@@ -47,7 +47,7 @@ if typing.TYPE_CHECKING:
     from .messages.responses import ModelResponse, ModelResponseStream
     from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
     from .messages.text_completions import TextCompletionRequest, TextCompletionResponse
-    from .supervisor.router import Router
+    from .supervisor.face.router import Router
     from .supervisor.stream import ModelStream, SpeechStream, TextCompletionStream
 
 __all__ = [
@@ -132,7 +132,7 @@ _HOMES = {
     ".messages.responses": ("ModelResponse", "ModelResponseStream"),
     ".messages.settings": ("AlertingConfig", "AllowedFailsPolicy", "RetryPolicy"),
     ".messages.text_completions": ("TextCompletionRequest", "TextCompletionResponse"),
-    ".supervisor.router": ("Router",),
+    ".supervisor.face.router": ("Router",),
     ".supervisor.stream": ("ModelStream", "SpeechStream", "TextCompletionStream"),
 }
 """Where the names live that bring much along: pydantic, HTTP clients, the event loop. They are imported when

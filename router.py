@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
-from .supervisor.router import Router
+from .supervisor.face.router import Router
 
 __all__ = ["AlertingConfig", "AllowedFailsPolicy", "RetryPolicy", "Router"]

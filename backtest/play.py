@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.chance import Ids
 from ..messages.requests import CompletionRequest
-from ..supervisor.router import Router
+from ..supervisor.face.router import Router
 from ..testing.fake_clock import FakeClock
 from .outcomes import Outcomes, Row
 from .record import Arrival

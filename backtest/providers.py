@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-    from ..supervisor.fleet import Listing
+    from ..supervisor.fleet.fleet import Listing
     from .failures import Weather
     from .latencies import Moments
     from .record import Call, Record

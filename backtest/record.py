@@ -29,14 +29,14 @@ from ..messages.events import (
     RequestCancelled,
     RouterStarted,
 )
-from ..supervisor.fleet import Fleet
+from ..supervisor.fleet.fleet import Fleet
 from .outcomes import Outcomes, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..actors.journal.codec import Recorded
-    from ..supervisor.fleet import Listing
+    from ..supervisor.fleet.fleet import Listing
 
 __all__ = ["MAX_REQUESTS", "Arrival", "Call", "Change", "Record", "read_record"]
 

@@ -14,7 +14,7 @@ from ..messages.settings import RouterSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..supervisor.fleet import Listing
+    from ..supervisor.fleet.fleet import Listing
     from .record import Record
 
 __all__ = ["NOT_PLAYED", "Setup", "as_recorded", "with_settings"]

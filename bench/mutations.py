@@ -154,13 +154,13 @@ MUTATIONS = (
     ),
     Mutation(
         "try a group twice",
-        "supervisor/fallbacks.py",
+        "supervisor/planning/fallbacks.py",
         "if group is not None and group not in tried:",
         "if group is not None and group != tried[-1]:",
     ),
     Mutation(
         "one fallback too many",
-        "supervisor/fallbacks.py",
+        "supervisor/planning/fallbacks.py",
         "if len(tried) > self.max_fallbacks:",
         "if len(tried) > self.max_fallbacks + 1:",
     ),

@@ -20,7 +20,7 @@ from turnout.messages.outcomes import Demand
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import Deployment, RouterSettings
 from turnout.messages.wishes import wishes_of
-from turnout.supervisor.compile_rules import reading_of
+from turnout.supervisor.planning.compile_rules import reading_of
 
 SIZES = (10, 100, 1_000, 10_000)
 ROUNDS = 3_000

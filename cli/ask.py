@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..messages.errors import AuthenticationError, MidStreamError, TurnoutError
 from ..messages.requests import CompletionRequest
-from ..supervisor.router import Router
+from ..supervisor.face.router import Router
 from .failure import Failure
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..supervisor.metrics_table import NOTHING, Table, print_table
+from ..supervisor.face.metrics_table import NOTHING, Table, print_table
 from .config import read_config
 from .failure import EXIT_FAILED
 from .findings import examined

@@ -16,7 +16,7 @@ from ..history.moments import HOW, Position, parse_moment, written
 from ..messages.errors import TurnoutError
 from ..messages.events import EVENT_TYPES
 from ..messages.problems import did_you_mean, quoted
-from ..supervisor.story import in_words
+from ..supervisor.stories.story import in_words
 from .failure import Failure
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..messages.errors import TurnoutError
-from ..supervisor.explaining import explanation_from
+from ..supervisor.face.explaining import explanation_from
 from .failure import Failure
 
 __all__ = ["add_to"]

@@ -12,8 +12,8 @@ from ..messages.deployments import parse_deployment
 from ..messages.errors import ConfigurationError
 from ..messages.health_rules import ON_DEMAND, is_checked
 from ..messages.settings import RouterSettings
-from ..supervisor.directory import Directory
-from ..supervisor.fallbacks import unknown_fallbacks
+from ..supervisor.planning.directory import Directory
+from ..supervisor.planning.fallbacks import unknown_fallbacks
 
 if TYPE_CHECKING:
     from ..messages.deployment import Deployment

@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from ..messages.errors import TurnoutError
-from ..supervisor.metrics_table import NOTHING, Table, print_table, seconds
-from ..supervisor.router import Router
+from ..supervisor.face.metrics_table import NOTHING, Table, print_table, seconds
+from ..supervisor.face.router import Router
 from .config import read_config
 from .failure import EXIT_FAILED, Failure
 from .findings import examined

@@ -13,7 +13,7 @@ from ..history.moments import HOW, Position
 from ..history.player import Player
 from ..history.replay import Replay
 from ..messages.errors import TurnoutError
-from ..supervisor.metrics_table import print_table
+from ..supervisor.face.metrics_table import print_table
 from .failure import Failure
 from .replay_views import Screen, difference_lines, header, tables
 

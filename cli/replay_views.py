@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from ..history.facts import as_data, status_of
 from ..history.moments import written
 from ..messages.figures import dollars
-from ..supervisor.metrics_table import NOTHING, Table, plain
-from ..supervisor.story import in_words
+from ..supervisor.face.metrics_table import NOTHING, Table, plain
+from ..supervisor.stories.story import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

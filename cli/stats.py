@@ -12,7 +12,7 @@ from ..actors.journal.sqlite_reader import SqliteReader
 from ..actors.usage.actor import NAME, counted_before
 from ..actors.usage.report import usage_report
 from ..messages.errors import TurnoutError
-from ..supervisor.metrics_table import Table, cost, deployment_table, print_table, seconds, share
+from ..supervisor.face.metrics_table import Table, cost, deployment_table, print_table, seconds, share
 from .failure import Failure
 from .progress import Progress
 from .sparkline import sparkline

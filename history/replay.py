@@ -14,7 +14,7 @@ from ..actors.journal.sqlite_history import SqliteHistory
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..actors.runtime.clock import LoopClock
 from ..messages.errors import ConfigurationError
-from ..supervisor.fleet_manager import ROUTER_STREAM
+from ..supervisor.fleet.manager import ROUTER_STREAM
 from .moments import Position, parse_moment, written
 from .opened import open_streams
 from .states import UNREADABLE

@@ -12,13 +12,13 @@ from ..messages.deployments import parse_deployment
 from ..messages.entries import completed, usable
 from ..messages.errors import TurnoutError
 from ..messages.settings import RouterSettings
-from ..supervisor.compile_rules import limits_of
+from ..supervisor.planning.compile_rules import limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..actors.deployment.state import Limits
-    from ..supervisor.fleet import Listing
+    from ..supervisor.fleet.fleet import Listing
 
 __all__ = ["limits_in", "settings_in"]
 

@@ -10,7 +10,7 @@ import msgspec
 from ..actors.usage.actor import NAME as USAGE
 from ..actors.usage.state import FORMAT, UsageState
 from ..messages.events import EventsLost
-from ..supervisor.fleet_manager import ROUTER_STREAM
+from ..supervisor.fleet.manager import ROUTER_STREAM
 from .world import World, owner_of
 
 if TYPE_CHECKING:

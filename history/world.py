@@ -17,9 +17,9 @@ from ..messages.events import (
     RequestSucceeded,
     RouterStarted,
 )
-from ..supervisor.compile_rules import shared_budgets
-from ..supervisor.fleet import Fleet
-from ..supervisor.fleet_manager import ROUTER_STREAM
+from ..supervisor.fleet.fleet import Fleet
+from ..supervisor.fleet.manager import ROUTER_STREAM
+from ..supervisor.planning.compile_rules import shared_budgets
 from ..supervisor.request_state import RequestState
 from .rules import limits_in, settings_in
 

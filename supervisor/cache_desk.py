@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..messages.deployment import Deployment
     from ..messages.requests import Request
     from .open_request import OpenRequest
-    from .rules import SupervisorRules
+    from .planning.rules import SupervisorRules
     from .stream import ModelStream
 
 __all__ = ["CacheDesk"]

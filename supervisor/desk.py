@@ -15,7 +15,7 @@ from ..messages.errors import MidStreamError, RequestError, Timeout, TurnoutErro
 from ..messages.events import AttemptFailed, RequestCancelled, RequestFailed
 from ..messages.outcomes import Usage
 from .deadlines import DeadlineQueue
-from .hedging import Hedging
+from .planning.hedging import Hedging
 
 if TYPE_CHECKING:
     from ..messages.events import Event

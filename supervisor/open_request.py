@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ..messages.outcomes import Demand, LeftOut
     from ..messages.requests import Request
     from ..messages.wishes import Wishes
-    from .directory import Target
-    from .fallbacks import FallbackRules
-    from .plan import Failed
+    from .planning.directory import Target
+    from .planning.fallbacks import FallbackRules
+    from .planning.plan import Failed
     from .request_state import RequestState
     from .stream import ModelStream
 

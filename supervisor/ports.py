@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
-from .retry_budget import RetryBudget
+from .planning.retry_budget import RetryBudget
 
 if TYPE_CHECKING:
     import random
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ..messages.deployment import Deployment
     from ..messages.fleet_commands import FleetChange, FleetReply
     from ..messages.health_commands import CheckHealth
-    from .directory import Directory
-    from .hedging import Hedging
     from .open_request import OpenRequest
-    from .rules import SupervisorRules
+    from .planning.directory import Directory
+    from .planning.hedging import Hedging
+    from .planning.rules import SupervisorRules
 
 __all__ = ["Estate", "Nursery", "SupervisorPorts"]
 

@@ -53,10 +53,10 @@ from ..messages.health_commands import CheckHealth
 from ..messages.wishes import wishes_of
 from .answers import hidden_params, nobody_for, route_of
 from .cache_desk import CacheDesk
-from .fallbacks import FallbackRules
 from .open_request import OpenRequest
-from .particulars import particulars_of
-from .plan import (
+from .planning.fallbacks import FallbackRules
+from .planning.particulars import particulars_of
+from .planning.plan import (
     Failed,
     GiveUp,
     NextGroup,
@@ -69,19 +69,19 @@ from .plan import (
     reasons_of,
     wants_retry,
 )
+from .planning.rules import MAX_CALL_SECONDS
+from .planning.switches import wanted_failure
 from .ports import Estate
 from .request_state import RequestState
-from .rules import MAX_CALL_SECONDS
 from .stream import stream_class
-from .switches import wanted_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..messages.fallbacks import FallbackTarget
+    from .planning.switches import WantedFailure
     from .ports import SupervisorPorts
     from .stream import ModelStream
-    from .switches import WantedFailure
 
 __all__ = ["Supervisor"]
 

@@ -27,7 +27,7 @@ from ..actors.runtime.switchboard import Switchboard
 from ..messages.commands import Assign, Call, CancelCall, StartCall
 from ..messages.requests import CompletionRequest
 from ..messages.settings import RouterSettings, parse_model_list
-from ..supervisor.compile_rules import limits_of
+from ..supervisor.planning.compile_rules import limits_of
 from .fake_clock import FakeClock
 from .serialise import event_round_trip, message_round_trip
 from .simulated import SimulatedProvider, SimulatedProviders

@@ -33,7 +33,7 @@ from turnout.messages.events import (
     RouterStarted,
 )
 from turnout.messages.outcomes import Decision
-from turnout.supervisor.explaining import explanation_from
+from turnout.supervisor.face.explaining import explanation_from
 
 from ..load import p50
 from ..progress import say

@@ -29,7 +29,7 @@ from ...messages.events import (
 )
 
 if TYPE_CHECKING:
-    from ...supervisor.router import Router
+    from ...supervisor.face.router import Router
 
 __all__ = ["Board", "Row"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ...actors.runtime.chance import make_rng
-from ...supervisor.router import Router
+from ...supervisor.face.router import Router
 from ...testing.upstream.process import run_upstream
 from ..failure import EXIT_FAILED, Failure, complain
 from .board import Board

@@ -14,7 +14,7 @@ from ...messages.requests import CompletionRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...supervisor.router import Router
+    from ...supervisor.face.router import Router
     from .scene import Planned
 
 __all__ = ["Received", "send_all"]

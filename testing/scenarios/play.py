@@ -18,7 +18,7 @@ from ...messages.events import (
     WaitStarted,
 )
 from ...messages.requests import CompletionRequest
-from ...supervisor.router import Router
+from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
 from .upstream import REFUSED, Behaviour, Upstream
 

@@ -25,7 +25,7 @@ from ...messages.events import (
     EventsLost,
     RequestAccepted,
 )
-from ...supervisor.compile_rules import limits_of
+from ...supervisor.planning.compile_rules import limits_of
 from .deployment_book import DeploymentBook
 from .options import KEY, PROMPT
 from .request_book import STALE, RequestBook, RetriesMade
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ...actors.journal.codec import Recorded
     from ...messages.events import Event
     from ...messages.settings import RouterSettings
-    from ...supervisor.router import Router
+    from ...supervisor.face.router import Router
     from .callers import Callers
     from .disk import SimulatedDisk
     from .marks import Marks

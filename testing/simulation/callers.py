@@ -16,7 +16,7 @@ from .options import PROMPT
 
 if TYPE_CHECKING:
     from ...actors.runtime.clock import Clock
-    from ...supervisor.router import Router
+    from ...supervisor.face.router import Router
     from .chance import Chance
     from .marks import Marks
     from .options import Options

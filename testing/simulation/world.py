@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from ...supervisor.router import Router
+from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
 from .auditor import Auditor
 from .callers import Callers

@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, web
 
 from ...actors.runtime.chance import make_rng
 from ...actors.runtime.clock import LoopClock
-from . import kinds, wire
+from ..upstream import kinds, wire
 from .behaviour import Behaviour, Rate
 
 if TYPE_CHECKING:

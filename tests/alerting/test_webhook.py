@@ -10,7 +10,7 @@ import pytest
 
 from turnout import AlertingConfig, RateLimitError, RequestError, Router
 from turnout.actors.alerting import actor
-from turnout.supervisor import alerting
+from turnout.supervisor.face import alerting
 
 KEY = "sk-" + "live0123456789abcdef"
 PROMPT = "a prompt that is nobody's business"

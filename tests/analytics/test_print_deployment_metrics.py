@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from turnout.messages.figures import dollars
-from turnout.supervisor.metrics_table import Table, deployment_table, plain, print_table, seconds
+from turnout.supervisor.face.metrics_table import Table, deployment_table, plain, print_table, seconds
 
 
 @pytest.fixture

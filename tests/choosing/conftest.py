@@ -15,7 +15,7 @@ from turnout.messages.outcomes import LeftOut
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import RouterSettings
 from turnout.messages.wishes import wishes_of
-from turnout.supervisor.compile_rules import reading_of
+from turnout.supervisor.planning.compile_rules import reading_of
 
 __all__ = ["hello", "make", "town"]
 

@@ -18,7 +18,7 @@ from turnout.cli.main import main
 from turnout.messages.errors import NoDeploymentsAvailable
 from turnout.messages.requests import CompletionRequest
 from turnout.messages.settings import RouterSettings
-from turnout.supervisor.router import Router
+from turnout.supervisor.face.router import Router
 from turnout.testing import FakeClock
 
 HELLO = [{"role": "user", "content": "Hi"}]

@@ -98,5 +98,5 @@ def test_interrupted_it_ends_quietly(health, monkeypatch):
     def interrupted(self, model=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("turnout.supervisor.router.Router.health_check", interrupted)
+    monkeypatch.setattr("turnout.supervisor.face.router.Router.health_check", interrupted)
     assert health([("one", "gpt-4")])[0] == 130

@@ -14,7 +14,7 @@ from turnout.messages.deployment import Deployment
 from turnout.messages.fallbacks import FallbackTable
 from turnout.messages.outcomes import Reason
 from turnout.messages.settings import STRATEGIES, RouterSettings
-from turnout.supervisor.plan import NOT_RETRIED
+from turnout.supervisor.planning.plan import NOT_RETRIED
 from turnout.supervisor.request_state import OTHER_DEPLOYMENT_ONLY
 
 

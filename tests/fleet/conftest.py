@@ -10,7 +10,7 @@ import pytest
 from turnout import CompletionRequest, Router
 from turnout.actors.journal.codec import encode_event
 from turnout.messages.events import CallStarted
-from turnout.supervisor.fleet import Fleet
+from turnout.supervisor.fleet.fleet import Fleet
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 KEY = "sk-" + "live0123456789abcdef"

@@ -261,9 +261,9 @@ def test_a_slip_in_the_settings_is_still_an_error(lives, entry):
 
 def test_a_long_story_is_told_from_a_snapshot(lives, entry, monkeypatch):
     """I8"""
-    from turnout.supervisor import fleet_manager
+    from turnout.supervisor.fleet import manager
 
-    monkeypatch.setattr(fleet_manager, "SNAPSHOT_EVERY", 4)
+    monkeypatch.setattr(manager, "SNAPSHOT_EVERY", 4)
     place = lives(entry("a"), entry("b"))
     for rpm in range(1, 12):
         place.router.update_deployment("a", rpm=rpm)

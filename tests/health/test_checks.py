@@ -21,7 +21,7 @@ from turnout.actors.deployment.minimal import CHECK_SECONDS, IMAGE_CHECK_SECONDS
 from turnout.messages.commands import Inspect
 from turnout.messages.health_commands import CheckDeployment
 from turnout.messages.settings import parse_deployment
-from turnout.supervisor.health_checker import MAX_CHECKS, PATIENCE_SECONDS
+from turnout.supervisor.fleet.health_checker import MAX_CHECKS, PATIENCE_SECONDS
 from turnout.testing import FakeClock, SimulatedProvider
 
 KEY = "sk-" + "live0123456789abcdef"

@@ -16,7 +16,7 @@ from turnout import CompletionRequest, Router
 from turnout.actors.deployment.state import DeploymentState
 from turnout.actors.journal.codec import encode_event
 from turnout.messages.events import CallStarted, DeploymentPicked, FellBack, RequestAccepted
-from turnout.supervisor.compile_rules import limits_of
+from turnout.supervisor.planning.compile_rules import limits_of
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 PROMPT = "a prompt that nobody but the provider may see"

@@ -8,7 +8,7 @@ import pytest
 
 from turnout import BadRequestError, InternalServerError, RateLimitError, Router, RouterClosedError
 from turnout.messages.events import CallCancelled, CallStarted
-from turnout.supervisor import batches
+from turnout.supervisor.face import batches
 from turnout.testing import SimulatedProvider
 from turnout.testing.upstream import run_upstream
 from turnout.testing.upstream.behaviour import Behaviour, Span

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from turnout.messages.commands import SaveSnapshot
-from turnout.supervisor.questions import answer_of, ask_deployments
+from turnout.supervisor.face.questions import answer_of, ask_deployments
 
 
 @pytest.fixture(autouse=True)

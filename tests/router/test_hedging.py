@@ -20,7 +20,7 @@ from turnout.messages.events import (
     HedgeSettled,
 )
 from turnout.messages.outcomes import LeftOut
-from turnout.supervisor.hedging import (
+from turnout.supervisor.planning.hedging import (
     MARGIN_SECONDS,
     MAX_MEASURED,
     MAX_SAVED_HEDGES,

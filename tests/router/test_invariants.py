@@ -13,7 +13,7 @@ from turnout import NoDeploymentsAvailable, RateLimitError, TurnoutError
 from turnout.actors.deployment.state import DeploymentState
 from turnout.actors.journal.codec import encode_event
 from turnout.messages.settings import STRATEGIES
-from turnout.supervisor.compile_rules import limits_of
+from turnout.supervisor.planning.compile_rules import limits_of
 from turnout.supervisor.request_state import RequestState
 from turnout.testing import SimulatedProvider, exponential, lognormal
 

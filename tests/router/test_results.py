@@ -152,7 +152,7 @@ def test_an_error_is_raised_with_its_own_trace_for_each_request(town):
 def test_more_than_max_open_requests_are_refused_at_once(town, monkeypatch):
     from attrs import evolve
 
-    from turnout.supervisor import wiring
+    from turnout.supervisor.face import wiring
 
     rules = wiring.supervisor_rules
     monkeypatch.setattr(
@@ -171,7 +171,7 @@ def test_more_than_max_open_requests_are_refused_at_once(town, monkeypatch):
 
 def test_ctrl_c_before_get_has_begun_cancels_the_call(town, monkeypatch):
     """I4: the signal may come at any moment of `ask`."""
-    from turnout.supervisor.request_future import RequestFuture
+    from turnout.supervisor.face.request_future import RequestFuture
 
     def interrupted(self, *, timeout=None):
         raise KeyboardInterrupt

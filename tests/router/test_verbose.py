@@ -10,7 +10,7 @@ import pytest
 
 import turnout
 from turnout import Router
-from turnout.supervisor.story import in_words
+from turnout.supervisor.stories.story import in_words
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 MESSAGES = [{"role": "user", "content": "the secret of the clockmaker"}]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from turnout.messages.errors import ConfigurationError, NotFoundError
 from turnout.messages.settings import Deployment, GroupAlias
-from turnout.supervisor.directory import MAX_REMEMBERED, MAX_REMEMBERED_CHARS, Directory, Target
+from turnout.supervisor.planning.directory import MAX_REMEMBERED, MAX_REMEMBERED_CHARS, Directory, Target
 
 
 def deployment(group: str, name: str | None = None, model: str = "m") -> Deployment:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.messages.fallbacks import FallbackTable, FallbackTarget, parse_fallbacks, parse_targets
-from turnout.supervisor.fallbacks import FallbackRules
+from turnout.supervisor.planning.fallbacks import FallbackRules
 
 
 def rules(general=(), context=(), content=(), default=(), most=5):

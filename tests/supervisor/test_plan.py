@@ -8,7 +8,7 @@ import pytest
 
 from turnout.messages.fallbacks import FallbackTarget
 from turnout.messages.outcomes import LeftOut
-from turnout.supervisor.plan import (
+from turnout.supervisor.planning.plan import (
     Backoff,
     Failed,
     GiveUp,

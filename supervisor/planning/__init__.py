@@ -1,0 +1,1 @@
+"""What decides about a request: rules, plan, fallbacks, hedges, names. Pure."""

@@ -1,0 +1,1 @@
+"""Events in plain words and as data: of one event, of one request. Pure."""
