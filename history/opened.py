@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,8 +23,8 @@ _STARTED = RouterStarted.TYPE
 ROUTER = "router"
 
 
-def open_streams(history: SqliteHistory, position: int) -> list[str]:
-    """The streams of the requests that were open after the event at `position`, oldest first.
+def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
+    """The requests that were open after the event at `position`, oldest first: stream and first position.
 
     Begins with the last note of the writer's, which is at most some 50,000 events old. A file without
     notes is read from its beginning.
@@ -36,7 +37,7 @@ def open_streams(history: SqliteHistory, position: int) -> list[str]:
             _follow(row, noted, position, streams)
         elif row.stream == ROUTER:
             _interrupt(row, noted, position, streams)
-    return sorted(streams, key=streams.__getitem__)
+    return dict(sorted(streams.items(), key=itemgetter(1)))
 
 
 def _follow(row: Row, noted: int, position: int, streams: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from attrs import frozen
 from ..actors.budget.treasury import STREAM as BUDGETS
 from ..actors.journal.sqlite_history import SqliteHistory
 from ..actors.journal.sqlite_reader import SqliteReader
+from ..actors.journal.sqlite_search import search
 from ..actors.runtime.clock import LoopClock
 from ..messages.errors import ConfigurationError
 from ..supervisor.fleet.manager import ROUTER_STREAM
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from ..supervisor.request_state import RequestState
 
 __all__ = ["Moment", "Replay", "When"]
+
+MAX_POSITIONS = 250_000
+"""Positions that one pass goes over; a deployment with much to do has a snapshot in any of that length."""
+
+POSITIONS_EACH = 50
+"""Positions that are sooner passed over than one request is looked up by its name."""
+
+FEW = 3
+"""Streams that are sooner read one by one."""
 
 When = float | str | datetime | Position
 """Seconds since the epoch, what :func:`.moments.parse_moment` takes, a datetime, or a position."""
@@ -136,10 +146,11 @@ class Replay:
         world = World()
         self._rebuild(world, ROUTER_STREAM, position, at)
         self._rebuild(world, BUDGETS, position, at)
-        for stream in open_streams(self._history, position):
-            self._apply(world, stream, 0, position)
-        for name in dict.fromkeys((*world.fleet.listings, *_asked(world.requests.values()))):
-            self._rebuild(world, f"{DEPLOYMENT}{name}", position, at)
+        requests = {stream: first - 1 for stream, first in open_streams(self._history, position).items()}
+        self._apply_all(world, requests, position, POSITIONS_EACH * len(requests))
+        names = dict.fromkeys((*world.fleet.listings, *_asked(world.requests.values())))
+        begun = {name: self._begin(world, name, position, at) for name in map(DEPLOYMENT.__add__, names)}
+        self._apply_all(world, begun, position, MAX_POSITIONS)
         return world
 
     def events(self, after: int, until: int | None = None) -> Iterator[Recorded]:
@@ -169,24 +180,45 @@ class Replay:
             raise ConfigurationError(msg)
 
     def _rebuild(self, world: World, stream: str, position: int, at: float) -> None:
-        """From the last snapshot that can be read; with none, from the beginning."""
-        after = 0
+        self._apply(world, stream, self._begin(world, stream, position, at), position)
+
+    def _begin(self, world: World, stream: str, position: int, at: float) -> int:
+        """Take up the last snapshot that can be read, and give its position; with none, the beginning."""
         snapshot = self._history.snapshot_at(stream, position, at)
         if snapshot is None and self._history.trimmed().events:  # what was before it is gone
             snapshot = self._history.snapshot_at(stream, position, math.inf)
-        if snapshot is not None:
-            try:
-                world.adopt(snapshot)
-                after = snapshot.position
-            except UNREADABLE:  # of another version: it is only a shortcut
-                after = 0
-        self._apply(world, stream, after, position)
+        if snapshot is None:
+            return 0
+        try:
+            world.adopt(snapshot)
+        except UNREADABLE:  # of another version: it is only a shortcut
+            return 0
+        return snapshot.position
 
     def _apply(self, world: World, stream: str, after: int, position: int) -> None:
         for recorded in self._reader.read(stream, after):
             if recorded.position > position:
                 return
             world.apply(recorded)
+
+    def _apply_all(self, world: World, begun: dict[str, int], position: int, reach: int) -> None:
+        """Take streams of one kind from where each is to `position`.
+
+        Those that are no further behind than `reach` are read in one pass over the file; in the index their
+        names would each lead to another page. The rest is read stream by stream.
+        """
+        behind = position - min(reach, MAX_POSITIONS)
+        near = {stream: after for stream, after in begun.items() if after >= behind}
+        if len(near) <= FEW:
+            near = {}
+        for stream, after in begun.items():
+            if stream not in near:
+                self._apply(world, stream, after, position)
+        if near:
+            first, kind = min(near.values()), next(iter(near)).partition("/")[0]
+            for recorded in search(self._reader, first, position, kind=kind, streams=near):
+                if recorded.position > near[recorded.stream]:
+                    world.apply(recorded)
 
 
 def _asked(requests: Iterable[RequestState]) -> Iterator[str]:

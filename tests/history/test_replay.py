@@ -11,7 +11,7 @@ from turnout.actors.journal import sourced, sqlite_checkpoints
 from turnout.actors.journal.codec import Recorded
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.sqlite_reader import SqliteReader
-from turnout.history import Moment, Position, Replay, difference
+from turnout.history import Moment, Position, Replay, difference, replay
 from turnout.history.player import Player
 from turnout.history.world import World
 from turnout.messages.events import RequestAccepted, RequestSucceeded, RouterStarted
@@ -52,13 +52,21 @@ def often(monkeypatch):
     monkeypatch.setattr(sqlite_checkpoints, "CHECKPOINT_EVERY", 7)
 
 
-def test_every_moment_is_what_all_events_before_it_rebuild(lives):
-    with Replay(lives) as replay:
-        for position in range(0, replay.last_position() + 1, 7):
-            assert plain(replay.at(Position(position))) == plain(rebuilt(lives, position)), position
+@pytest.fixture(params=[(0, 250_000), (0, 40), (3, 250_000), (99, 0)], ids=str)
+def passes(request, monkeypatch):
+    """Streams read in one pass over the file, one by one, and some this way and some that."""
+    few, positions = request.param
+    monkeypatch.setattr(replay, "FEW", few)
+    monkeypatch.setattr(replay, "MAX_POSITIONS", positions)
 
 
-def test_it_is_the_same_whichever_snapshots_there_are(tmp_path, often, past):
+def test_every_moment_is_what_all_events_before_it_rebuild(lives, passes):
+    with Replay(lives) as past:
+        for position in range(0, past.last_position() + 1, 7):
+            assert plain(past.at(Position(position))) == plain(rebuilt(lives, position)), position
+
+
+def test_it_is_the_same_whichever_snapshots_there_are(tmp_path, often, past, passes):
     file = tmp_path / "j.db"
     clock = FakeClock(start=START)
     for _ in range(2):
@@ -71,7 +79,7 @@ def test_it_is_the_same_whichever_snapshots_there_are(tmp_path, often, past):
             assert plain(replay.at(Position(position))) == plain(rebuilt(file, position)), position
 
 
-def test_what_is_open_is_found_beyond_the_notes_of_what_was_open(tmp_path, often):
+def test_what_is_open_is_found_beyond_the_notes_of_what_was_open(tmp_path, often, passes):
     file = tmp_path / "j.db"
     store = SqliteStore(file)
     position = 0
