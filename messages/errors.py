@@ -33,6 +33,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
+from .reasons import left_out_in_words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -102,11 +104,13 @@ class RequestError(TurnoutError):
         request_id: the request this error ended; None before it was accepted.
         left_out: where no deployment of the group would do, 32 of them at most, each with its reason.
         left_out_by_reason: how many more there were.
+        left_out_at: router time at which they were.
     """
 
     status_code: int = 500
     left_out: tuple[LeftOut, ...] = ()
     left_out_by_reason: Mapping[str, int] = {}
+    left_out_at: float = 0.0
 
     def __init__(
         self,
@@ -136,8 +140,15 @@ class RequestError(TurnoutError):
 
     @property
     def story(self) -> str:
-        """How it came to this, a line for each attempt; `router.explain(error.request_id)` has the rest."""
-        return "\n".join([*map(_attempt_in_words, self.attempts), f"{type(self).__name__}: {self}"])
+        """How it came to this: a line for each attempt, and who was left out where nobody could be asked.
+
+        `router.explain(error.request_id)` has the rest.
+        """
+        lines = [_attempt_in_words(attempt) for attempt in self.attempts]
+        if self.left_out or self.left_out_by_reason:
+            out = left_out_in_words(self.left_out, self.left_out_by_reason, self.left_out_at)
+            lines.append(f"left out: {out}")
+        return "\n".join([*lines, f"{type(self).__name__}: {self}"])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, so an error crosses process borders with all it carries."""

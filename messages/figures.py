@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["dollars", "in_seconds"]
+__all__ = ["dollars", "in_seconds", "millionths"]
 
 
 def in_seconds(value: float) -> str:
@@ -15,3 +15,8 @@ def dollars(amount: float) -> str:
     if not amount or amount >= 1:
         return f"${amount:,.2f}"
     return f"${amount:.3g}" if amount >= 1e-4 else f"${amount:.1e}"
+
+
+def millionths(amount: float) -> str:
+    """What one request costs, which is seldom a cent: `$0.000020`."""
+    return f"${amount:.6f}" if not amount or amount >= 1e-6 else f"${amount:.1e}"

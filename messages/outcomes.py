@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .responses import Answer
 
 __all__ = [
+    "MAX_CANDIDATES",
     "MAX_LEFT_OUT",
     "Attempt",
     "CallOutcome",
@@ -30,6 +31,9 @@ __all__ = [
 
 MAX_LEFT_OUT = 32
 """A decision names at most this many left-out candidates; the rest are counted by reason."""
+
+MAX_CANDIDATES = 8
+"""A decision names those it chose from when they, and those left out, are no more than this."""
 
 Reason = Literal[
     "removed",
@@ -183,6 +187,7 @@ class Decision(Value, frozen=True):
         strategy: by which strategy.
         deployment_id: the deployment chosen.
         eligible: how many could have been chosen.
+        candidates: their ids, where no more than `MAX_CANDIDATES` deployments suit the request.
         score: the number the strategy compared (its meaning is the strategy's); None for a draw.
         draw: the random number that settled it, in [0, 1); None when chance had no say.
         considered: the (deployment, score) pairs that were compared, at most 8.
@@ -199,6 +204,7 @@ class Decision(Value, frozen=True):
     considered: tuple[tuple[str, float], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     left_out_by_reason: dict[str, int] = field(default_factory=dict)
+    candidates: tuple[str, ...] = ()
 
 
 class Attempt(Value, frozen=True):

@@ -84,6 +84,7 @@ def nobody_for(model: str, message: Unassigned, now: float) -> RequestError:
         )
     error.left_out = message.left_out
     error.left_out_by_reason = message.left_out_by_reason
+    error.left_out_at = now
     return error
 
 

@@ -384,12 +384,14 @@ class Roster:
         candidate, score, draw, considered, by = pick
         eligible = len(view.members) - len(view.table.by_id)
         named, more = view.summary()
+        names = view.candidates()
         if type(strategy) is Tiers:
             aside, count = strategy.aside(candidate)
             eligible -= count
             named, more = summed((named, more), aside, {"order": count})
+            names = _without(names, aside)
         name = by or strategy.name
-        return Decision(self.group, name, candidate.id, eligible, score, draw, considered, named, more)
+        return Decision(self.group, name, candidate.id, eligible, score, draw, considered, named, more, names)
 
     def _screened_decision(self, view: View, strategy: Strategy, pick: Pick, screen: Screen) -> Decision:
         decision = self._decision(view, strategy, pick)
@@ -401,7 +403,11 @@ class Roster:
             left_out, more = summed((left_out, more), aside, {"order": count})
         ruled_out = len(screen.named) + sum(screen.more.values())
         return replace(
-            decision, eligible=decision.eligible - ruled_out, left_out=left_out, left_out_by_reason=more
+            decision,
+            eligible=decision.eligible - ruled_out,
+            left_out=left_out,
+            left_out_by_reason=more,
+            candidates=_without(decision.candidates, screen.named),
         )
 
     def _with_screened(self, view: View, screen: Screen) -> Summary:
@@ -451,6 +457,14 @@ class Roster:
 
 def _everyone(_candidate: Candidate) -> bool:
     return True
+
+
+def _without(names: tuple[str, ...], out: Iterable[LeftOut]) -> tuple[str, ...]:
+    """Those of `names` that are not among `out`."""
+    if not names:
+        return names
+    gone = {item.deployment_id for item in out}
+    return tuple(name for name in names if name not in gone)
 
 
 def _with_need(result: Picked | NonePicked, demand: Demand) -> Picked | NonePicked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
+from ...messages.outcomes import MAX_CANDIDATES, MAX_LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +138,13 @@ class View:
         self.index(strategy, now)
 
     # -- explaining
+
+    def candidates(self) -> tuple[str, ...]:
+        """The ids of those in its indexes; none of them where the view is large."""
+        if len(self.members) > MAX_CANDIDATES:
+            return ()
+        out = self.table.by_id
+        return tuple(name for name in self.members if name not in out) if out else tuple(self.members)
 
     def summary(self) -> Summary:
         """Who of the whole group is left out here."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from ...messages.errors import NotFoundError
-from ..stories.explanation import deployments_of, explained
+from ...messages.events import RouterStarted
+from ..stories.explanation import calls_of, explained, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from ...actors.journal.store import Journal
     from ..stories.explanation import Explanation
 
-__all__ = ["MAX_CALL_EVENTS", "Explaining", "Readable", "explanation_from"]
+__all__ = ["MAX_CALL_EVENTS", "MAX_DISTANCE", "Explaining", "Readable", "explanation_from"]
 
-MAX_CALL_EVENTS = 20_000
-"""Events of one deployment that are searched for what belongs to a request; it had more under way."""
+MAX_CALL_EVENTS = 1_000
+"""Events of a deployment that are searched for the beginning of a call, and for its end."""
+
+MAX_DISTANCE = 1_000
+"""Positions between what a deployment records of a call and what the request does, at most."""
 
 
 class Readable(Protocol):
@@ -30,7 +33,7 @@ class Readable(Protocol):
 
 
 def explanation_from(journal: Readable, request_id: str) -> Explanation:
-    """What the journal knows of a request.
+    """What the journal knows of a request, however long it is.
 
     Raises:
         NotFoundError: nothing.
@@ -39,15 +42,30 @@ def explanation_from(journal: Readable, request_id: str) -> Explanation:
     if not own:
         msg = f"the journal knows no request {request_id!r}"
         raise NotFoundError(msg)
-    first, last = own[0].position, own[-1].position
-    calls = chain.from_iterable(
-        takewhile(
-            lambda item: item.position < last,
-            journal.read(f"deployment/{name}", first, MAX_CALL_EVENTS),
-        )
-        for name in deployments_of(own)
-    )
-    return explained(own, calls)
+    return explained(own, _calls(journal, own), None if is_over(own) else _restart(journal, own))
+
+
+def _calls(journal: Readable, own: list[Recorded]) -> list[Recorded]:
+    """What the deployments recorded where the request's own events say that calls began and ended.
+
+    A deployment may have had a million other events meanwhile, which are not looked at.
+    """
+    found: dict[int, Recorded] = {}
+    for call in calls_of(own):
+        places = (call.begin,) if call.end is None else (call.begin, call.end)
+        for place in places:
+            after = max(own[0].position, place - MAX_DISTANCE)
+            for item in journal.read(f"deployment/{call.deployment_id}", after, MAX_CALL_EVENTS):
+                if call.end is not None and item.position > call.end + MAX_DISTANCE:
+                    break
+                found[item.position] = item
+    return [found[position] for position in sorted(found)]
+
+
+def _restart(journal: Readable, own: list[Recorded]) -> Recorded | None:
+    """The router that started after the request's last event: it knows nothing of its request."""
+    later = journal.read("router", own[-1].position)
+    return next((item for item in later if isinstance(item.event, RouterStarted)), None)
 
 
 class Explaining:

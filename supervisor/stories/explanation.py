@@ -8,29 +8,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import asdict, frozen
 
 from ...messages.events import (
+    AttemptFailed,
+    CallAbandoned,
+    CallCancelled,
+    CallFailed,
     CallOpened,
+    CallStarted,
     CallSucceeded,
+    CooldownEnded,
     CooldownStarted,
     DeploymentPicked,
+    HedgeRefused,
+    HedgeSettled,
     RequestAccepted,
     RequestCancelled,
     RequestFailed,
     RequestSucceeded,
 )
+from ...messages.figures import millionths
 from .story import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ...actors.journal.codec import Recorded
     from ...messages.events import Event
 
-__all__ = ["Explanation", "Step", "deployments_of", "explained"]
+__all__ = ["Call", "Explanation", "Step", "calls_of", "explained", "is_over"]
+
+_ENDS = (RequestSucceeded, RequestFailed, RequestCancelled)
+_HEADS = {
+    "answered": "answered after {}",
+    "failed": "failed after {}",
+    "cancelled": "cancelled after {}",
+    "abandoned": "never answered: its router was gone after {}",
+    "open": "still open, last heard of after {}",
+}
 
 
 @frozen
@@ -57,11 +76,13 @@ class Explanation:
     Attributes:
         request_id: whose story it is.
         model: the name that was asked for.
-        result: ``"answered"``, ``"failed"``, ``"cancelled"``, or ``"open"`` when it has no end yet.
+        result: ``"answered"``, ``"failed"``, ``"cancelled"``, ``"abandoned"`` (its router ended, and not in
+            good order), or ``"open"`` when it has no end yet.
         seconds: from acceptance to the end, or to the last thing that is known.
-        cost: US dollars; None when unknown.
+        cost: US dollars, what came to nothing included; None when unknown.
         steps: what happened, in order.
-        complete: whether the beginning is there: a journal in memory drops its oldest events.
+        complete: whether the beginning is there: a journal in memory drops its oldest events, and
+            retention those of a file.
     """
 
     request_id: str
@@ -75,10 +96,17 @@ class Explanation:
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    @property
+    def headline(self) -> str:
+        """The first line: what was asked for, how it ended, when, and what it cost."""
+        asked = "" if self.model is None else f' for "{self.model}"'
+        end = _HEADS[self.result].format(f"{self.seconds:.3f} s")
+        cost = "" if self.cost is None else f", {millionths(self.cost)}"
+        return f"request {self.request_id}{asked}: {end}{cost}"
+
     def lines(self) -> Iterator[str]:
         """The story, line by line."""
-        asked = "" if self.model is None else f' for "{self.model}"'
-        yield f"request {self.request_id}{asked}: {self.result} after {self.seconds:.3f} s"
+        yield self.headline
         if not self.complete:
             yield "           (its beginning is no longer in the journal)"
         for step in self.steps:
@@ -89,74 +117,139 @@ class Explanation:
         return asdict(self)
 
 
-def explained(recorded: Iterable[Recorded], calls: Iterable[Recorded] = ()) -> Explanation:
+def explained(
+    recorded: Sequence[Recorded], calls: Iterable[Recorded] = (), restart: Recorded | None = None
+) -> Explanation:
     """The explanation that these events give.
 
     Args:
         recorded: the events of the stream ``request/<id>``, in order; at least one.
         calls: those of the deployments that took part; what has nothing to do with the request is
             passed over. They add the first tokens, the tokens, and the cooldowns that followed.
+        restart: the start of another router, where the request's own left it without an end.
     """
-    own = list(recorded)
-    first = own[0]
+    first, last = recorded[0], recorded[-1]
     request_id = first.stream.partition("/")[2]
-    start = first.at
-    events = sorted([*own, *_of_the_request(calls, request_id)], key=lambda item: item.position)
-    steps = tuple(_step(item, start) for item in events)
+    theirs = list(_of_the_request(calls, request_id))
+    events = sorted([*recorded, *theirs], key=lambda item: item.position)
+    picks = (item.event for item in recorded if isinstance(item.event, DeploymentPicked))
+    attempts = {event.call_id: event.attempt for event in picks}
+    steps = [_step(item, first.at, attempts) for item in events]
+    if restart is not None:
+        steps.append(_left_behind(restart, first.at))
     accepted = first.event if isinstance(first.event, RequestAccepted) else None
-    result, cost = _result(own[-1].event)
     return Explanation(
         request_id,
         None if accepted is None else accepted.model,
-        result,
-        own[-1].at - start,
-        cost,
-        steps,
+        "abandoned" if restart is not None else _result(last.event),
+        max(0.0, last.at - first.at),
+        _cost(last.event, theirs),
+        tuple(steps),
         complete=accepted is not None,
     )
 
 
-def deployments_of(recorded: Iterable[Recorded]) -> list[str]:
-    """Who took part in the request, in order."""
-    picked = (item.event for item in recorded if isinstance(item.event, DeploymentPicked))
-    return list(dict.fromkeys(event.decision.deployment_id for event in picked))
+def is_over(recorded: Sequence[Recorded]) -> bool:
+    """Whether the events of a request tell of its end."""
+    return isinstance(recorded[-1].event, _ENDS)
+
+
+# -- its calls
+
+
+class Call(NamedTuple):
+    """Where the request's own events say that a call began, and that it was over (positions), if it is."""
+
+    deployment_id: str
+    begin: int
+    end: int | None
+
+
+def calls_of(recorded: Sequence[Recorded]) -> list[Call]:
+    """The calls of a request, in order."""
+    picked: dict[str, tuple[str, int]] = {}
+    ends: dict[str, int] = {}
+    for item in recorded:
+        event = item.event
+        if isinstance(event, DeploymentPicked):
+            picked[event.call_id] = (event.decision.deployment_id, item.position)
+        elif isinstance(event, (AttemptFailed, HedgeRefused)):
+            ends[event.call_id] = item.position
+        elif isinstance(event, HedgeSettled):
+            ends[event.loser] = item.position
+    last = recorded[-1].position if is_over(recorded) else None
+    return [Call(name, begin, ends.get(call_id, last)) for call_id, (name, begin) in picked.items()]
 
 
 def _of_the_request(calls: Iterable[Recorded], request_id: str) -> Iterator[Recorded]:
-    """What the deployments recorded of this request: first tokens, tokens, and a cooldown of its making."""
-    ours = False
+    """What the deployments recorded of it: the first tokens, what was used, and cooldowns of its making."""
+    ours: dict[str, int] = {}
     for item in calls:
         event = item.event
-        if isinstance(event, CooldownStarted):
-            if ours:  # it follows the failure that brought it about
+        if isinstance(event, (CooldownStarted, CooldownEnded)):
+            if ours.get(item.stream) == item.version - 1:  # it follows the end that brought it about
                 yield item
-            continue
-        ours = getattr(event, "request_id", None) == request_id
-        if ours and isinstance(event, (CallOpened, CallSucceeded)):
-            yield item
+        elif getattr(event, "request_id", None) == request_id:
+            ours[item.stream] = item.version
+            if _tells(event):
+                yield item
 
 
-def _result(last: Event) -> tuple[str, float | None]:
+def _tells(event: Event) -> bool:
+    """Whether it says more than the request's own events do."""
+    match event:
+        case CallOpened() | CallSucceeded() | CallCancelled() | CallAbandoned():
+            return True
+        case CallStarted():
+            return event.probe
+        case CallFailed():  # what failed is told by the request; what it used is not
+            return event.prompt_tokens + event.completion_tokens > 0
+        case _:
+            return False
+
+
+# -- what it came to
+
+
+def _result(last: Event) -> str:
     match last:
         case RequestSucceeded():
-            return "answered", last.cost
+            return "answered"
         case RequestFailed():
-            return "failed", None
+            return "failed"
         case RequestCancelled():
-            return "cancelled", None
+            return "cancelled"
         case _:
-            return "open", None
+            return "open"
 
 
-def _step(item: Recorded, start: float) -> Step:
+def _cost(last: Event, calls: Iterable[Recorded]) -> float | None:
+    if isinstance(last, RequestSucceeded):
+        return last.cost
+    costs = [getattr(item.event, "cost", None) for item in calls]
+    known = [cost for cost in costs if cost is not None]
+    return math.fsum(known) if known else None
+
+
+def _step(item: Recorded, start: float, attempts: Mapping[str, int]) -> Step:
     event = item.event
-    says = _with_place(item.stream, in_words(event, item.at))
+    says = _used(event) if isinstance(event, CallFailed) else in_words(event, item.at)
+    kind, _, name = item.stream.partition("/")
+    if kind == "deployment":
+        call_id = getattr(event, "call_id", None)
+        says = f"{name}: {says.replace(f'call {call_id}', f'attempt {attempts.get(call_id, call_id)}')}"
     return Step(max(0.0, item.at - start), event.TYPE, says, _facts(event))
 
 
-def _with_place(stream: str, says: str) -> str:
-    kind, _, name = stream.partition("/")
-    return f"{name}: {says}" if kind == "deployment" else says
+def _used(event: CallFailed) -> str:
+    cost = "" if event.cost is None else f", {millionths(event.cost)}"
+    return f"call {event.call_id} used {event.prompt_tokens} + {event.completion_tokens} tokens{cost}"
+
+
+def _left_behind(restart: Recorded, start: float) -> Step:
+    event = restart.event
+    says = "another router takes up the journal: the one before ended without an answer to this request"
+    return Step(max(0.0, restart.at - start), event.TYPE, says, _facts(event))
 
 
 def _facts(event: Event) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_the_faster_it_goes_the_fewer_frames_there_are(replay):
 def test_a_film_in_plain_text_shows_tables_and_what_has_just_happened(replay):
     _, out, _ = replay("--follow", "--at", f"@{START + 80}", "--speed", "20")
     assert "deployment" in out
-    assert "router  router stopped" in out
+    assert "router  the router stops in good order" in out
 
 
 def test_on_a_terminal_the_table_is_drawn_anew(replay, monkeypatch):

@@ -47,7 +47,7 @@ def test_the_story_tells_who_was_chosen_how_and_what_it_cost():
     assert story.result == "answered"
     assert story.cost == answer.route.cost
     (picked,) = [step for step in story.steps if step.event == "deployment_picked"]
-    assert f"{chosen} by least-busy, 2 eligible, score 0" in picked.says
+    assert f"{chosen} by least-busy, 2 eligible (eu, us), score 0" in picked.says
     assert picked.facts["decision"]["draw"] is not None
     assert f"drawn with {picked.facts['decision']['draw']:.4f}" in picked.says
     assert story.steps[-1].says == f"answered by {chosen} after 0.000 s, for $0.000020"
@@ -61,12 +61,13 @@ def test_the_story_tells_each_attempt_its_error_its_wait_and_who_was_left_out_un
         with pytest.raises(RequestError) as caught:
             one.completion("gpt-4", HELLO)
         told = "\n".join(says(one.explain(caught.value.request_id)))
-    assert "eu by simple-shuffle, 1 eligible; left out: us rpm (needs 1, has 0) for 60 s" in told
+    out = "us (at its limit of requests for 60 s: needs 1, has 0)"
+    assert f"eu by simple-shuffle, 1 eligible; left out: {out}" in told
     assert "eu failed: RateLimitError (429) after 1.000 s" in told
     assert re.search(
-        r"retry in group 'gpt-4' in 0\.\d\d s because of RateLimitError; left out: .*us rpm", told
+        r"retry in group 'gpt-4' in 0\.\d\d s because of RateLimitError; left out: .*us \(at its limit", told
     )
-    assert "ends in RateLimitError after 2.1" in told
+    assert "ends in RateLimitError (429) after 2.1" in told
 
 
 def test_a_fallback_is_told_with_those_who_could_not_serve():
@@ -75,7 +76,9 @@ def test_a_fallback_is_told_with_those_who_could_not_serve():
         one.completion("gpt-4", HELLO)
         one.completion("gpt-4", HELLO)
         told = says(one.explain())
-    assert any("falls back from group 'gpt-4' to 'small'" in line and "eu rpm" in line for line in told)
+    assert any(
+        "falls back from group 'gpt-4' to 'small'" in line and "eu (at its limit" in line for line in told
+    )
 
 
 def test_what_the_deployment_recorded_of_the_request_is_told_too():

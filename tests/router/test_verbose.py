@@ -110,8 +110,8 @@ def test_a_line_says_why_the_others_were_left_out_and_for_how_long(caplog):
     router.close()
     told = lines(caplog)
     assert any("attempt 2: us by simple-shuffle, 1 eligible" in line for line in told)
-    assert any("left out: eu cooling_down for 30 s" in line for line in told)
-    assert any("us rpm (needs 1, has 0) for 60 s" in line for line in told)
+    assert any("left out: eu (cooling down for 30 s)" in line for line in told)
+    assert any("us (at its limit of requests for 60 s: needs 1, has 0)" in line for line in told)
 
 
 def test_a_line_names_the_scores_that_were_compared(caplog):
@@ -125,7 +125,7 @@ def test_a_line_names_the_scores_that_were_compared(caplog):
     )
     router.completion("gpt-4", MESSAGES)
     router.close()
-    assert any("by least-busy, 2 eligible, score 0" in line for line in lines(caplog))
+    assert any("by least-busy, 2 eligible (eu, us), score 0" in line for line in lines(caplog))
 
 
 def test_a_router_that_tells_little_does_not_silence_one_that_tells_much(caplog):
