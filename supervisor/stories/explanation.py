@@ -236,8 +236,9 @@ def _step(item: Recorded, start: float, attempts: Mapping[str, int]) -> Step:
     says = _used(event) if isinstance(event, CallFailed) else in_words(event, item.at)
     kind, _, name = item.stream.partition("/")
     if kind == "deployment":
-        call_id = getattr(event, "call_id", None)
-        says = f"{name}: {says.replace(f'call {call_id}', f'attempt {attempts.get(call_id, call_id)}')}"
+        call_id: str = getattr(event, "call_id", "")
+        attempt = f"attempt {attempts.get(call_id, '?')}"
+        says = f"{name}: {says.replace(f'call {call_id}', attempt)}"
     return Step(max(0.0, item.at - start), event.TYPE, says, _facts(event))
 
 
