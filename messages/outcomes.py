@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import field
 
+from .encodings import MAX_TOKEN_BYTES
 from .values import Value
 
 if TYPE_CHECKING:
@@ -106,12 +107,17 @@ class Demand(Value, frozen=True):
         """Calls of the provider it takes when one call may have `batch` inputs."""
         return -(-self.inputs // batch)
 
-    def input_by(self, encoding: str | None) -> int:
-        """The prompt as a model with this vocabulary reads it, exactly where that was counted."""
+    def exact(self, encoding: str | None) -> int | None:
+        """The prompt as a model with this vocabulary reads it; None where that was not counted."""
         for name, tokens in self.counted or ():
             if name == encoding:
                 return tokens + self.fixed_tokens
-        return self.input_tokens
+        return None
+
+    def input_by(self, encoding: str | None) -> int:
+        """The same, or the estimate."""
+        exact = self.exact(encoding)
+        return self.input_tokens if exact is None else exact
 
     def input_at(self, tokens_per_byte: float | None) -> int:
         """The prompt in tokens where a byte of text is so many of them; None: nobody knows."""
@@ -119,16 +125,38 @@ class Demand(Value, frozen=True):
             return self.input_tokens
         return self.fixed_tokens - int(-self.text_bytes * tokens_per_byte // 1)
 
-    def reservation(self, expected: int, tpm: int | None, tokens_per_byte: float | None = None) -> int:
+    def reservation(
+        self,
+        expected: int,
+        tpm: int | None,
+        tokens_per_byte: float | None = None,
+        encoding: str | None = None,
+    ) -> int:
         """Tokens to set aside: the prompt, and the maximum or the `expected` output.
 
         What is only expected must not exceed the limit by itself: it would never be admitted, and so
         never be put right. (So it is with a prompt of about the limit: what is learned makes it no larger
-        than that, unless its plain estimate is.)
+        than that, unless its plain estimate is. One that was counted by the `encoding` is as long as it is.)
         """
+        exact = None if self.counted is None else self.exact(encoding)
+        if exact is not None:
+            return self._with_output(exact, expected, tpm)
         prompt = self.input_at(tokens_per_byte)
         if tpm is not None and prompt > tpm:
             prompt = max(tpm, self.input_tokens)
+        return self._with_output(prompt, expected, tpm)
+
+    def bounds(self, expected: int, tpm: int) -> tuple[int, int]:
+        """The least and the most that its reservation can be, by whatever vocabulary it is counted."""
+        least, most = self.input_bounds()
+        return self._with_output(least, expected, tpm), self._with_output(most, expected, tpm)
+
+    def input_bounds(self) -> tuple[int, int]:
+        """The least and the most that the prompt can be: no token is longer than the longest."""
+        size, fixed = self.text_bytes, self.fixed_tokens
+        return fixed - (-size // MAX_TOKEN_BYTES), fixed + size
+
+    def _with_output(self, prompt: int, expected: int, tpm: int | None) -> int:
         output = self.output_tokens
         if output is None:
             output = expected if tpm is None else min(expected, max(0, tpm - prompt))

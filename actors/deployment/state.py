@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import define
 
 from ...messages.commands import UNLIMITED, DeploymentStatus
-from ...messages.deployment import MAX_BATCH
 from ...messages.events import (
     BudgetExhausted,
     CallAbandoned,
@@ -29,13 +28,13 @@ from ...messages.events import (
 )
 from ...messages.outcomes import LeftOut
 from ..budget.ledger import Ledger, dollars, units
-from .cooldown import Breaker, CooldownPolicy
+from .cooldown import Breaker
 from .latency import LatencyStats
 from .limits import RollingWindow
+from .rules import Limits
 from .tokens import TokenRatio
 
 if TYPE_CHECKING:
-    from ...messages.budgets import BudgetRule
     from ...messages.commands import Call
     from ...messages.events import Event
     from ...messages.outcomes import Demand, ProviderLimits
@@ -44,23 +43,6 @@ if TYPE_CHECKING:
     from .pricing import Expected
 
 __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
-
-
-@frozen
-class Limits:
-    """The rules a deployment admits by; None is no limit. Not state: they are configured.
-
-    `barred`: why it takes no call whatever, such as one that was removed. `batch`: how many inputs one
-    call of the provider may have.
-    """
-
-    rpm: int | None = None
-    tpm: int | None = None
-    max_parallel: int | None = None
-    cooldown: CooldownPolicy = field(factory=CooldownPolicy)
-    barred: LeftOut | None = None
-    budget: BudgetRule | None = None
-    batch: int = MAX_BATCH
 
 
 @define(eq=False)
@@ -189,7 +171,7 @@ class DeploymentState:
             probe = True
         demand = call.demand
         starts = 1 if demand.inputs == 1 else demand.starts(limits.batch)
-        reserved = demand.reservation(self.latency.expected_output, limits.tpm, self.ratio.value)
+        reserved = self._reservation(demand)
         if limits.rpm is not None or limits.tpm is not None:
             refusal = self._over_limits(reserved, starts, now)
             if refusal is not None:
@@ -250,8 +232,12 @@ class DeploymentState:
 
         A deployment that is as busy as it may be shows how it is without being asked.
         """
-        reserved = demand.reservation(self.latency.expected_output, self.limits.tpm, self.ratio.value)
+        reserved = self._reservation(demand)
         return self._over_limits(reserved, 1, now) or CheckStarted(check_id, reserved)
+
+    def _reservation(self, demand: Demand) -> int:
+        limits = self.limits
+        return demand.reservation(self.latency.expected_output, limits.tpm, self.ratio.value, limits.encoding)
 
     def well_since(self, moment: float) -> bool:
         """Whether calls have gone well since, and the latest of them did."""

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from ...messages.outcomes import Demand
     from ...messages.settings import RouterSettings
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
@@ -85,7 +86,9 @@ class ModelGroup(LoopActor):
         rules = rules_of(settings, exact=counter is not None)
         self._roster = Roster(name, *_strategies(settings), rules, self._purses)
         self._counter = counter
-        self._counting: set[str] = set()
+        self._looks_at_windows = counter is not None and settings.enable_pre_call_checks
+        self._counting: dict[str, Waiting | None] = {}
+        """Calls whose prompts are being counted, and the place in the room of those that came from there."""
         self._room = WaitingRoom(settings.max_queue)
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -117,7 +120,7 @@ class ModelGroup(LoopActor):
     # -- calls
 
     def _assign(self, assign: Assign) -> None:
-        if self._counter is not None and self._counts(assign, self._counter):
+        if self._looks_at_windows and self._roster.window_decides(assign.call) and self._count(assign):
             return
         now = self.clock.now()
         if self._room:
@@ -129,49 +132,61 @@ class ModelGroup(LoopActor):
         if none is not None:
             self._refuse_or_wait(assign, none, now)
 
-    def _counts(self, assign: Assign, counter: TokenCounter) -> bool:
-        """Whether the prompt is being counted first, since only that tells where it fits."""
+    def _count(self, assign: Assign, waiting: Waiting | None = None) -> bool:
+        """Have the prompt counted first, since only that tells where it fits; False when it cannot be."""
         call = assign.call
-        encodings = self._roster.to_count(call)
-        if not encodings:
-            return False
 
         def tell(counts: Counts) -> None:
             self.inbox.deliver(Counted(assign, counts))
 
-        if not counter.start(call.request, encodings, tell):
+        assert self._counter is not None
+        if not self._counter.start(call.request, self._roster.yardsticks, tell):
             return False
-        self._counting.add(call.call_id)
+        self._counting[call.call_id] = waiting
         return True
 
     def _counted(self, message: Counted) -> None:
-        """Place the call, unless it was withdrawn in the meantime."""
-        assign = message.assign
-        call = assign.call
-        if call.call_id in self._counting:
-            self._counting.discard(call.call_id)
-            demand = replace(call.demand, counted=message.counts)
-            self._assign(replace(assign, call=replace(call, demand=demand)))
+        """Place the call, unless it was withdrawn in the meantime; one that waited has its place again."""
+        call = message.assign.call
+        if call.call_id not in self._counting:
+            return
+        waiting = self._counting.pop(call.call_id)
+        demand = replace(call.demand, counted=message.counts)
+        assign = replace(message.assign, call=replace(call, demand=demand))
+        if waiting is None or (assign.only is not None and assign.only not in self._roster):
+            self._assign(assign)
+        else:
+            waiting.assign = assign
+            self._room.put_back(waiting)
+            self._serve(self.clock.now())
 
     def _call_refused(self, message: CallRefused) -> None:
         """The deployment knows better. Choose again without it; it has cost the request nothing."""
         now = self.clock.now()
         self._roster.apply(message.status, now)
-        refused = message.assign
-        assign = replace(refused, left_out=(*refused.left_out, message.left_out))
-        none = self._place(assign, now)
-        if none is not None:
-            self._refuse_or_wait(assign, none, now)
+        refused, why = message.assign, message.left_out
+        if not (self._may_take(why, refused.call.demand) and self._count(refused)):
+            assign = replace(refused, left_out=(*refused.left_out, why))
+            none = self._place(assign, now)
+            if none is not None:
+                self._refuse_or_wait(assign, none, now)
         if self._room:
             self._serve(now)
 
+    def _may_take(self, why: LeftOut, demand: Demand) -> bool:
+        return self._counter is not None and self._roster.could_fit(why, demand)
+
     def _withdraw(self, message: Withdraw) -> None:
-        self._counting.discard(message.call_id)
+        self._counting.pop(message.call_id, None)
         if self._room.withdraw(message.call_id):
             self._serve(self.clock.now())
 
-    def _place(self, assign: Assign, now: float) -> NonePicked | None:
-        """Send the call to a deployment; why not, when there is none (or tell of a broken strategy)."""
+    def _place(self, assign: Assign, now: float, waiting: Waiting | None = None) -> NonePicked | None:
+        """Send the call to a deployment; why not, when there is none (or tell of a broken strategy).
+
+        Near a tpm its prompt is counted first, and it is placed when that is done. `waiting` is the
+        place in the room that it came from.
+        """
         roster = self._roster
         call = assign.call
         while True:
@@ -182,6 +197,9 @@ class ModelGroup(LoopActor):
                 return None
             if self._purses.short:
                 self._tell_the_poor()
+            near = self._counter is not None and roster.count_decides(picked, call.demand)
+            if near and self._count(assign, waiting):
+                return None
             if type(picked) is not Picked:
                 return picked  # type: ignore[return-value]  # pick gives one or the other
             candidate = picked.candidate
@@ -300,7 +318,7 @@ class ModelGroup(LoopActor):
             return None
         if now < waiting.not_before:
             return NonePicked(earliest=waiting.not_before)
-        none = self._place(assign, now)
+        none = self._place(assign, now, waiting)
         if none is not None and not none.can_end_before(assign.call.deadline):
             self._refuse(assign, none)
             return None

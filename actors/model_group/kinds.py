@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ...messages.capabilities import lacking, listed_params, needs_of, optional_params
-from ...messages.encodings import MAX_TOKEN_BYTES, encoding_of
+from ...messages.encodings import encoding_of
 from ...messages.wishes import NOT_TAG
+from .near_limit import countable
 from .suitable import EVERYONE, Suit
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from .strategies.base import Candidate
 
 __all__ = ["Kinds", "Rules", "rules_of"]
-
-
-MAX_COUNTED_BYTES = 8_388_608
-"""A longer prompt goes by its estimate."""
 
 
 MAX_SUITS = 256
@@ -87,12 +84,16 @@ class Kinds:
         self._unable: Counter[str] = Counter()
         self._lists = 0
         self._listed: Counter[str] = Counter()
+        self._yardsticks: Counter[str] = Counter()
+        """How many deployments have a limit by each vocabulary: a context window that is looked at, a tpm."""
 
     def join(self, candidate: Candidate) -> None:
         window = candidate.facts.max_input_tokens
-        if window is not None:
-            yardstick = encoding_of(candidate.deployment) if self._rules.exact else None
-            candidate.mirror.yardstick = yardstick
+        yardstick = self._yardstick(candidate)
+        candidate.mirror.yardstick = yardstick
+        if yardstick is not None:
+            self._yardsticks[yardstick] += 1
+        if window is not None and self._rules.checks:
             if not self._with_window[yardstick, window]:
                 insort(self._windows.setdefault(yardstick, []), window)
             self._with_window[yardstick, window] += 1
@@ -104,8 +105,11 @@ class Kinds:
 
     def leave(self, candidate: Candidate) -> None:
         window = candidate.facts.max_input_tokens
-        if window is not None:
-            yardstick = candidate.mirror.yardstick
+        yardstick = candidate.mirror.yardstick
+        if yardstick is not None:
+            self._yardsticks[yardstick] -= 1
+            self._yardsticks = +self._yardsticks
+        if window is not None and self._rules.checks:
             self._with_window[yardstick, window] -= 1
             if not self._with_window[yardstick, window]:
                 del self._with_window[yardstick, window]
@@ -127,19 +131,29 @@ class Kinds:
             return self._known(tags, *self._checked(call))
         return self._known(tags) if tags else self._plain
 
-    def to_count(self, demand: Demand) -> tuple[str, ...]:
-        """The vocabularies by which this prompt must be counted: bounds do not settle whether it fits."""
-        if demand.counted is not None or not 0 < demand.text_bytes <= MAX_COUNTED_BYTES:
-            return ()
-        most = demand.fixed_tokens + demand.text_bytes
-        least = demand.fixed_tokens - (-demand.text_bytes // MAX_TOKEN_BYTES)
-        wanted = []
+    def _yardstick(self, candidate: Candidate) -> str | None:
+        """By which vocabulary a prompt is counted for it, should it come to that."""
+        if not self._rules.exact:
+            return None
+        limited = self._rules.checks and candidate.facts.max_input_tokens is not None
+        return encoding_of(candidate.deployment) if limited or candidate.deployment.tpm is not None else None
+
+    @property
+    def yardsticks(self) -> tuple[str, ...]:
+        """Every vocabulary by which a limit of this group is reached. A prompt is counted by all, once."""
+        return tuple(self._yardsticks)
+
+    def window_decides(self, demand: Demand) -> bool:
+        """Whether bounds do not settle into which context windows this prompt fits."""
+        if not countable(demand):
+            return False
+        least, most = demand.input_bounds()
         for yardstick, windows in self._windows.items():
             if yardstick is not None:
                 position = bisect_left(windows, least)
                 if position < len(windows) and windows[position] < most:
-                    wanted.append(yardstick)
-        return tuple(wanted)
+                    return True
+        return False
 
     def _too_small(self, demand: Demand) -> Iterator[tuple[str | None, int]]:
         """The largest context window that is too small, by each yardstick by which one is."""

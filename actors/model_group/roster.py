@@ -20,6 +20,7 @@ from .affinity import Affinity
 from .kinds import Rules
 from .left_out import LeftOutTable, release_unknown
 from .mirror import Mirror, believe, count_start, presume_released
+from .near_limit import could_fit, count_decides
 from .screen import Screen
 from .strategies.base import Candidate, Pick, Query
 from .strategies.tiers import Tiers, order_of
@@ -64,6 +65,7 @@ class NonePicked(NamedTuple):
         earliest: the first known release among all left out.
         unknown: whether one may be free at a time that nobody knows.
         hopeless: there are deployments, and none will ever do for this request.
+        countable: one may do, should the prompt be shorter than it was estimated.
     """
 
     left_out: tuple[LeftOut, ...] = ()
@@ -72,6 +74,7 @@ class NonePicked(NamedTuple):
     earliest: float | None = None
     unknown: bool = False
     hopeless: bool = False
+    countable: bool = False
 
     def can_end_before(self, deadline: float) -> bool:
         """Whether waiting until then makes sense."""
@@ -240,7 +243,9 @@ class Roster:
     def started(self, candidate: Candidate, demand: Demand, now: float) -> None:
         """A call was sent to the candidate: it counts before the deployment has heard of it."""
         status = candidate.status
-        tokens = demand.reservation(status.mean_output, candidate.deployment.tpm, status.tokens_per_byte)
+        tokens = demand.reservation(
+            status.mean_output, candidate.deployment.tpm, status.tokens_per_byte, candidate.mirror.yardstick
+        )
         item = count_start(candidate, tokens)
         for view in candidate.mirror.views:
             for strategy in view.strategies:
@@ -269,9 +274,27 @@ class Roster:
 
     # -- choosing
 
-    def to_count(self, call: Call) -> tuple[str, ...]:
-        """The vocabularies by which this call's prompt should be counted before it is placed."""
-        return self._views.kinds.to_count(call.demand)
+    @property
+    def yardsticks(self) -> tuple[str, ...]:
+        """The vocabularies by which prompts are counted here."""
+        return self._views.kinds.yardsticks
+
+    def window_decides(self, call: Call) -> bool:
+        """Whether this call's prompt must be counted to know into which context windows it fits."""
+        return self._views.kinds.window_decides(call.demand)
+
+    def count_decides(self, picked: Picked | NonePicked, demand: Demand) -> bool:
+        """Whether the prompt must be counted to know if this is right: it is near somebody's tpm."""
+        if isinstance(picked, NonePicked):
+            return picked.countable
+        return count_decides(picked.candidate, demand)
+
+    def could_fit(self, refused: LeftOut, demand: Demand) -> bool:
+        """Whether a deployment that refused a prompt for its tokens may take it when they are counted."""
+        candidate = self._by_id.get(refused.deployment_id)
+        if candidate is None or refused.reason != "tpm":
+            return False
+        return could_fit(candidate, demand, ever=refused.until is None)
 
     def pick(self, assign: Assign, now: float, rng: random.Random) -> Picked | NonePicked:
         """Choose for one request: those that have not failed in it, then, if it may repeat, the others.
@@ -376,6 +399,7 @@ class Roster:
             screen.earliest,
             screen.unknown,
             screen.unfit > 0,
+            screen.countable,
         )
 
     # -- explaining
@@ -446,6 +470,7 @@ class Roster:
             earliest,
             unknown,
             bool(self._by_id) and (for_good or (earliest is None and not unknown)),
+            screen.countable,
         )
 
     def _repeatable(self, view: View, assign: Assign, screen: Screen) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...messages.outcomes import MAX_LEFT_OUT, LeftOut
+from .near_limit import could_fit
 from .stand_in import misfit
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Screen:
         earliest: the first known moment at which one of those met may do.
         unknown: whether one of those met may do, but nobody knows when.
         unfit: how many met will never do.
+        countable: whether one of those met may do, should its prompt be shorter than it was estimated.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class Screen:
         "_refused",
         "_request",
         "_sizes_matter",
+        "countable",
         "earliest",
         "more",
         "named",
@@ -64,6 +67,7 @@ class Screen:
         self._excluded = assign.exclude
         self.never = assign.never
         self._refused = {item.deployment_id: item for item in assign.left_out}
+        self.countable = False
         self._forget()
 
     def _forget(self) -> None:
@@ -144,14 +148,19 @@ class Screen:
     def _too_large(self, candidate: Candidate, tpm: int) -> LeftOut | None:
         """Its own word on its tokens holds until the next of them leave its window; then we ask."""
         status = candidate.status
-        need = self._demand.reservation(status.mean_output, tpm, status.tokens_per_byte)
+        demand, yardstick = self._demand, candidate.mirror.yardstick
+        need = demand.reservation(status.mean_output, tpm, status.tokens_per_byte, yardstick)
         if need > tpm:
+            self.countable |= could_fit(candidate, demand, ever=True)
             return LeftOut(candidate.id, "tpm", None, need, tpm)
         until = candidate.mirror.tokens_until
         if status.tokens_left is None or until is None or self._now >= until:
             return None
         left = status.tokens_left - candidate.mirror.tokens_under_way
-        return LeftOut(candidate.id, "tpm", until, need, left) if need > left else None
+        if need <= left:
+            return None
+        self.countable |= could_fit(candidate, demand)
+        return LeftOut(candidate.id, "tpm", until, need, left)
 
     def _note(self, item: LeftOut) -> None:
         if len(self.named) < MAX_LEFT_OUT:

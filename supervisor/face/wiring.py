@@ -178,8 +178,8 @@ class Wiring:
         )
 
     def _token_counter(self) -> TokenCounter | None:
-        """Who counts tokens where it matters and can be done."""
-        if not (self.settings.enable_pre_call_checks and available()):
+        """Who counts tokens where it matters, if that can be done; it loads nothing before it must."""
+        if not available():
             return None
         counter = TokenCounter(self._dispatcher)
         self.closers.append(counter.aclose)

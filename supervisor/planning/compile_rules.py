@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...actors.deployment.cooldown import CooldownPolicy
 from ...actors.deployment.state import Limits
 from ...messages.cache_rules import shared_by
+from ...messages.encodings import encoding_of
 from ...messages.policies import BACKOFF_FIELDS
 from ...messages.wishes import reading
 from .fallbacks import FallbackRules
@@ -104,7 +105,13 @@ def limits_of(deployment: Deployment, settings: RouterSettings) -> Limits:
     )
     parallel = deployment.max_parallel_requests or settings.default_max_parallel_requests
     return Limits(
-        deployment.rpm, deployment.tpm, parallel, policy, budget=deployment.budget, batch=deployment.batch
+        deployment.rpm,
+        deployment.tpm,
+        parallel,
+        policy,
+        budget=deployment.budget,
+        batch=deployment.batch,
+        encoding=None if deployment.tpm is None else encoding_of(deployment),
     )
 
 

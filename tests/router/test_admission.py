@@ -58,8 +58,8 @@ def test_tpm_is_exact_at_the_boundary_under_every_strategy(town, strategy):
 
 
 def test_one_token_more_than_is_left_is_refused(town):
-    """I3"""
-    place = town({"a": {"group": "gpt-4", "tpm": 200}}, {"a": SLOW})
+    """I3; by the estimate, of a model whose tokens cannot be counted"""
+    place = town({"a": {"group": "gpt-4", "tpm": 200, "model": "openai/of-our-own"}}, {"a": SLOW})
     demand = place.request(max_tokens=1).demand().input_tokens
     place.send(max_tokens=100 - demand)
     assert isinstance(place.error(max_tokens=101 - demand), NoDeploymentsAvailable)

@@ -43,7 +43,8 @@ def test_each_deployment_learns_for_itself(town):
 
 def test_the_group_counts_with_the_same_ratio(town):
     """The mirror and the deployment agree, or the second of two calls at once would be refused in vain."""
-    town = town({"a": {"group": "gpt-4", "tpm": 4100}, "b": {"group": "gpt-4", "tpm": 4100}}, default=dense())
+    ours = {"group": "gpt-4", "tpm": 4100, "model": "openai/of-our-own"}
+    town = town({"a": ours, "b": ours}, default=dense())
     for name in ("a", "b"):
         town.ask(name, messages=DENSE, max_tokens=10)
     town.clock.advance(60)
