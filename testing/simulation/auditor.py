@@ -331,13 +331,17 @@ class Auditor:
                 raise Violation("idle", f"request {book.request_id} waits, and {idle} stand idle", now)
 
     def excuse(self, now: float) -> None:
-        """The process slept until now: what fell due meanwhile is late, and rightly so."""
+        """The process slept until now, and its timers will ring one after the other."""
+        self.excuse_lateness(now)
+        for each in self.deployments.values():
+            each.crashed_at = max(now, each.crashed_at)
+
+    def excuse_lateness(self, now: float) -> None:
+        """Nothing could be done until now: what fell due meanwhile is late, and rightly so."""
         for name, book in self.requests.items():
             if book.deadline < now:
                 book.excused_until = now
                 heapq.heappush(self._deadlines, (now, name))
-        for each in self.deployments.values():
-            each.crashed_at = max(now, each.crashed_at)
 
     def live(self, name: str) -> Any:
         """A deployment's actor, None while it is dead."""

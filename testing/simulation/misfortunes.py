@@ -21,6 +21,9 @@ __all__ = ["InjectedError", "Misfortunes"]
 SMALL_MAILBOX = 8
 """What a mailbox takes while callers are to find it full."""
 
+BUSY_CALLERS = 12
+"""Fewer than so many ask while the actors are kept from their work."""
+
 MAX_DEATHS = 3
 """Lives of a router in one world, after the first."""
 
@@ -47,6 +50,7 @@ class Misfortunes:
             "flapping": self._flap,
             "outages": self._take_a_provider_out,
             "clock": self._sleep,
+            "busy": self._be_busy,
             "crashes": self._crash,
             "kills": self._kill,
             "journal": self._break_the_disk,
@@ -110,6 +114,25 @@ class Misfortunes:
             self.world.upstream.moods[name].slow = times
 
     # -- time
+
+    def _be_busy(self) -> None:
+        """The actors' thread has no time for them: what comes meanwhile, from callers, providers and timers,
+        lies in their mailboxes at once, and the order in which they get to it is drawn."""
+        world = self.world
+        dispatcher: Any = world.router._dispatcher
+        until = world.clock.now() + world.chance.choice((0.02, 0.2, 2.0))
+        dispatcher._draining = True
+        try:
+            for _ in range(world.chance.below(BUSY_CALLERS)):
+                world.ask()
+            while (when := world.clock.next_timer()) is not None and when <= until:
+                world.clock.step()
+            world.clock.sleep_through(max(0.0, until - world.clock.now()))
+        finally:
+            dispatcher._draining = False
+        world.auditor.excuse_lateness(world.clock.now())
+        world.marks.sometimes("everything came at once")
+        dispatcher.run_now()
 
     def _sleep(self) -> None:
         """The process stands still while time goes on, as when a machine sleeps."""

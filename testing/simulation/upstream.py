@@ -181,7 +181,13 @@ class SimulatedCall:
         self._later(seconds, self._first)
 
     def cancel(self) -> Usage | None:
-        """Abort it. One of kind "late" answers all the same, as no provider should."""
+        """Abort it. One of kind "late" answers all the same, as no provider should.
+
+        One that has answered cannot be aborted; given up before anybody read the answer, it told nothing.
+        """
+        if self.over:
+            self.upstream.told[self.call.call_id] = None
+            return None
         self.over = True
         self.upstream.under_way.pop(self.call.call_id, None)
         if self.kind == "late":
