@@ -129,6 +129,18 @@ MUTATIONS = (
         "            frozenset(),\n            never,",
     ),
     Mutation(
+        "heed no order",
+        "actors/model_group/strategies/tiers.py",
+        "return math.inf if deployment.order is None else deployment.order",
+        "return math.inf",
+    ),
+    Mutation(
+        "take the default ones for as good as those with the tags",
+        "actors/model_group/suitable.py",
+        "            return 1\n",
+        "            return 0\n",
+    ),
+    Mutation(
         "sleep past the deadline",
         PLAN,
         "    if now + pause < state.deadline:\n        return Pause(pause)\n    return onward",

@@ -37,6 +37,7 @@ _WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
     ("stream_timeout", 6, (1.0, 0.1)),
     ("num_retries", 6, (1, 0, 2, 3)),
     ("priority", 6, (0, 1, 2)),
+    ("tags", 6, (["paid"], ["fast", "paid"], ["!paid"], ["nobody's"])),
     ("max_parallel_requests", 8, (1, 2, 3)),
     ("routing_strategy", 10, STRATEGIES),
     ("hedge_after", 10, (0.2,)),

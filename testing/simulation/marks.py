@@ -27,6 +27,10 @@ MARKS: Mapping[str, str] = {
     "retry budget used up": "a retry was due and the router allowed itself no more",
     "nobody available": "a request ended because no deployment of its group was eligible",
     "unknown model": "a request asked for a model that no group has",
+    "a later order served": "nobody of a lower order could take the call",
+    "the right tags served": "a deployment had the tags that were asked for, and others had not",
+    "a default served": "nobody had the tags asked for, and a deployment is there for such requests",
+    "nobody with the tags": "a request was refused since no deployment of its group is for it",
     "deadline during a call": "the time of a request ran out while a provider was at work",
     "deadline while waiting": "the time of a request ran out in the waiting room",
     "deadline during a pause": "the time of a request ran out before its retry",
@@ -72,6 +76,7 @@ MARKS: Mapping[str, str] = {
     "unsynced tail lost": "a process died with events that were not durable",
     "clock set back": "a router came back to a wall clock before its journal's last event",
     "clock jumped forward": "the process slept, and all its timers were overdue at once",
+    "everything came at once": "the actors' thread was busy, and found their mailboxes full of all kinds",
     # deployments that come and go
     "deployment added under load": "and calls go there",
     "deployment changed under load": "its limits, while its calls go on",

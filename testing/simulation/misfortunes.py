@@ -116,8 +116,11 @@ class Misfortunes:
     # -- time
 
     def _be_busy(self) -> None:
-        """The actors' thread has no time for them: what comes meanwhile, from callers, providers and timers,
-        lies in their mailboxes at once, and the order in which they get to it is drawn."""
+        """The actors' thread has no time for them.
+
+        What comes meanwhile, from callers, providers and timers, lies in their mailboxes at once, and the
+        order in which they get to it is drawn.
+        """
         world = self.world
         dispatcher: Any = world.router._dispatcher
         until = world.clock.now() + world.chance.choice((0.02, 0.2, 2.0))

@@ -33,6 +33,7 @@ FAULTS = (
     "outages",
     "leaving",
     "clock",
+    "busy",
     "crashes",
     "kills",
     "journal",
@@ -41,14 +42,25 @@ FAULTS = (
 )
 """The families of faults a world may have."""
 
-MEAN_ARRIVALS = 3000
+MEAN_ARRIVALS = 1500
 """How often somebody comes with requests in a world of faults, at the mean: an hour would never end else."""
 
 _ERRORS_WITH_RETRIES = ("TimeoutErrorRetries", "RateLimitErrorRetries", "InternalServerErrorRetries")
 _GROUPS = ("gpt-4", "claude", "mini", "backup")
 _NAMES = "abcde"
 _PARAMS = frozenset(
-    {"rpm", "tpm", "max_parallel_requests", "weight", "timeout", "stream_timeout", "num_retries"}
+    {
+        "rpm",
+        "tpm",
+        "max_parallel_requests",
+        "weight",
+        "order",
+        "tags",
+        "timeout",
+        "stream_timeout",
+        "num_retries",
+        "cooldown_time",
+    }
 )
 
 
@@ -135,6 +147,8 @@ def _deployment(chance: Chance, deployment_id: str, group: str) -> dict[str, Any
         "tpm": _maybe(chance, (600, 2_000, 20_000)),
         "max_parallel_requests": _maybe(chance, (1, 2, 8)),
         "weight": _maybe(chance, (1, 2, 0)),
+        "order": _maybe(chance, (1, 2)),
+        "tags": _maybe(chance, (["paid"], ["default"], ["paid", "fast"])),
         "timeout": _maybe(chance, (0.5, 3.0, 20.0)),
         "stream_timeout": _maybe(chance, (0.2, 2.0, 20.0)),
         "num_retries": _maybe(chance, (0, 1, 4)),
@@ -143,7 +157,7 @@ def _deployment(chance: Chance, deployment_id: str, group: str) -> dict[str, Any
         "output_cost_per_token": _maybe(chance, (2e-6, 6e-5)),
     }
     given = {name: value for name, value in drawn.items() if value is not None}
-    params = {name: value for name, value in given.items() if name in _PARAMS or name == "cooldown_time"}
+    params = {name: value for name, value in given.items() if name in _PARAMS}
     info = {name: value for name, value in given.items() if name not in params}
     return {
         "model_name": group,
@@ -176,7 +190,9 @@ def _settings(chance: Chance, groups: tuple[str, ...]) -> dict[str, Any]:
         "cooldown_time": _maybe(chance, (0.2, 5.0, 60.0)),
         "disable_cooldowns": True if chance.one_in(12) else None,
         "on_exhausted": chance.choice(("fail", "wait")),
-        "max_queue": _maybe(chance, (1, 3, 20)),
+        "max_queue": chance.choice((20, 3, 1, 8, 40, None)),
+        "enable_tag_filtering": True if chance.one_in(3) else None,
+        "tag_filtering_match_any": False if chance.one_in(3) else None,
         "default_priority": _maybe(chance, (5,)),
         "default_max_parallel_requests": _maybe(chance, (1, 4)),
         "hedge_after": _maybe(chance, (0.5, "p95")),

@@ -154,6 +154,8 @@ class RequestBook:
         self._must(decision.group == self.group, "I6", f"{decision.group} chose, {self.group} was asked", at)
         self._must(self.rules.may_serve(self.group, name), "I6", f"{name} is not of {self.group}", at)
         self._must(self.only in (None, name), "I6", f"{name} was picked, {self.only} was named", at)
+        if self.only is None and self.fields is not None:
+            self._chosen_in_turn(self.fields, name, at)
         self._must(name not in self.never, "I5", f"{name} would only fail the same way again", at)
         if name in self.failed and self.only is None:
             self.marks.sometimes("failed deployment asked again")
@@ -171,6 +173,39 @@ class RequestBook:
         self.calls[event.call_id] = name
         self.phase, self.waiting_since = "calling", None
 
+    def _chosen_in_turn(self, fields: dict[str, Any], name: str, at: float) -> None:
+        """By its tags no other of the group is nearer, and nobody who goes before it was free."""
+        rank = self.rules.suits(fields, name)
+        nearer = [other for other in self._members() if self._nearer(fields, other, rank, at)]
+        what = f"{name} was picked for the tags {fields.get('tags')}"
+        self._must(rank is not None, "choice", what, at)
+        self._must(not nearer, "choice", f"{what}, and {nearer} are nearer", at)
+        if self.rules.settings.get("enable_tag_filtering") and "tags" in fields:
+            self.marks.sometimes("a default served" if rank else "the right tags served")
+        order = self.rules.deployments[name].order
+        before = [other for other in self._members() if self.rules.deployments[other].order < order]
+        if before:
+            self.marks.sometimes("a later order served")
+            under_way = self.calls.values()
+            idle = [other for other in self._idle_others(at) if other in before and other not in under_way]
+            self._accuse(idle, "choice", f"{name} of order {order} was picked")
+
+    def _members(self) -> list[str]:
+        """The group's own, those included that may have left it."""
+        return [name for name, book in self.books.items() if book.rules.group == self.group]
+
+    def _nearer(self, fields: dict[str, Any], name: str, rank: int | None, at: float) -> bool:
+        """Whether this one is there for sure, and its tags suit better."""
+        other = self.rules.suits(fields, name)
+        if other is None or self.books[name].doubtful(at):
+            return False
+        return rank is None or other < rank
+
+    def _may_be_asked(self, fields: dict[str, Any], name: str) -> bool:
+        """Whether a deployment is for such a request, whoever else of its group is there."""
+        ranks = [rank for other in self._members() if (rank := self.rules.suits(fields, other)) is not None]
+        return self.rules.suits(fields, name) == min(ranks, default=0)
+
     def _idle_others(self, at: float) -> list[str]:
         """Those of the group that have not failed, are free, and have been so long enough to be known."""
         if self.fields is None or "max_parallel_requests" in self.fields:
@@ -184,6 +219,7 @@ class RequestBook:
             and not book.doubtful(at)
             and book.idle_at(at - STALE, self.tokens)
             and book.idle_at(at, self.tokens)
+            and self._may_be_asked(self.fields, name)
         ]
 
     def _accuse(self, idle: list[str], invariant: str, what: str) -> None:
@@ -348,6 +384,8 @@ class RequestBook:
         self._gave_the_group_up(at)
         if event.error == "NoDeploymentsAvailable":
             self.marks.sometimes("nobody available")
+            if any(item.reason == "tags" for item in event.left_out):
+                self.marks.sometimes("nobody with the tags")
             fresh = not self.history and self.error is None and self.only is None
             if fresh and not self.doubtful and not self._stood_behind_many():
                 self._accuse(self._idle_others(at), "idle", "it was refused")

@@ -6,6 +6,7 @@ from what the user wrote, so that a wrong reading on either side shows.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -64,6 +65,8 @@ class DeploymentRules:
     allowed_fails: int
     allowed_by_error: dict[str, int]
     never_cools: bool
+    order: float
+    tags: frozenset[str]
 
     def counted(self, error: str) -> bool:
         """Whether a failure speaks against the deployment."""
@@ -123,6 +126,25 @@ class Rulebook:
         """Whether a deployment belongs to a group, or stands in for it."""
         home = self.deployments[deployment_id].group
         return home == group or home in self.substitutes.get(group, ())
+
+    def suits(self, fields: dict[str, Any], deployment_id: str) -> int | None:
+        """How far a deployment's tags are from those a request asks for: only the nearest of a group serve.
+
+        0: it has them; 1: it is for those whom nobody else is for; 2: it has none of either and none are
+        asked for; None: it may not serve (SEMANTICS, "Tags").
+        """
+        if not self.settings.get("enable_tag_filtering"):
+            return 0
+        asked, has = fields.get("tags", ()), self.deployments[deployment_id].tags
+        if any(tag.startswith("!") and tag[1:] in has for tag in asked):
+            return None
+        wanted = {tag for tag in asked if not tag.startswith("!")}
+        met = wanted & has
+        if met and (met == wanted or self.settings.get("tag_filtering_match_any", True)):
+            return 0
+        if "default" in has:
+            return 1
+        return None if wanted else 2
 
     def waits(self, fields: dict[str, Any]) -> bool:
         """Whether a request queues when nobody is eligible."""
@@ -214,4 +236,6 @@ def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> Deploy
         settings.get("allowed_fails", 3),
         allowed,
         bool(settings.get("disable_cooldowns")) or cooldown_time <= 0,
+        params.get("order", math.inf),
+        frozenset(params.get("tags", ())),
     )

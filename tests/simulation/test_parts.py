@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.actors.deployment.state import DeploymentState
 from turnout.actors.journal.ports import JournalError
+from turnout.actors.providers.ports import ProviderCall
+from turnout.actors.runtime.dispatcher import ManualDispatcher
+from turnout.messages.commands import Call
+from turnout.messages.deployment import Deployment
 from turnout.messages.events import CallStarted, CallSucceeded, CooldownStarted
+from turnout.messages.requests import CompletionRequest
+from turnout.testing.fake_clock import FakeClock
 from turnout.testing.journal_spec import JournalSpec
 from turnout.testing.simulation.chance import DrawnChance, SeededChance, TapedChance
 from turnout.testing.simulation.deployment_book import DeploymentBook
@@ -18,27 +25,21 @@ from turnout.testing.simulation.options import draw_options
 from turnout.testing.simulation.rulebook import Rulebook
 from turnout.testing.simulation.run import run_seed
 from turnout.testing.simulation.shrink import shrink
+from turnout.testing.simulation.upstream import SimulatedUpstream
 from turnout.testing.simulation.violation import INVARIANTS, Violation
+
+
+def rulebook(settings=None, **params):
+    """The rules of a world with one deployment."""
+    entry = {"model_name": "g", "litellm_params": {"model": "m", **params}, "model_info": {"id": "a"}}
+    options = draw_options(SeededChance(1), 0.01)
+    return Rulebook.of(evolve(options, model_list=[entry], settings=settings or {}, groups=("g",)))
 
 
 @pytest.fixture
 def book():
     """The books of one deployment, with the limits a test wants."""
-
-    def open_book(**params):
-        options = draw_options(SeededChance(1), 0.01)
-        entry = {"model_name": "g", "litellm_params": {"model": "m", **params}, "model_info": {"id": "a"}}
-        options = type(options)(
-            **{
-                **{name: getattr(options, name) for name in options.__slots__ if name != "__weakref__"},
-                "model_list": [entry],
-                "settings": {},
-                "groups": ("g",),
-            }
-        )
-        return DeploymentBook(Rulebook.of(options).deployments["a"], Marks())
-
-    return open_book
+    return lambda **params: DeploymentBook(rulebook(**params).deployments["a"], Marks())
 
 
 def started(number, reserved=10, **more):
@@ -99,6 +100,43 @@ def test_the_books_know_a_call_that_ends_twice(book):
         kept.apply(ended, 2.0, None)
 
 
+@pytest.mark.parametrize(
+    ("asked", "has", "every", "rank"),
+    [
+        (["paid"], ["paid", "fast"], False, 0),
+        (["paid", "fast"], ["paid"], False, 0),
+        (["paid", "fast"], ["paid"], True, None),
+        (["paid"], ["default"], False, 1),
+        (["!fast"], ["paid", "fast"], False, None),
+        (["!fast"], ["paid"], False, 2),
+        (None, ["default"], False, 1),
+        (None, ["paid"], False, 2),
+    ],
+)
+def test_the_rules_say_how_near_a_deployment_is_to_what_was_asked_for(asked, has, every, rank):
+    rules = rulebook({"enable_tag_filtering": True, "tag_filtering_match_any": not every}, tags=has)
+    assert rules.suits({} if asked is None else {"tags": asked}, "a") == rank
+    assert rulebook(tags=has).suits({"tags": asked or ()}, "a") == 0
+
+
+def test_a_provider_that_has_answered_cannot_be_aborted_and_told_nothing_if_nobody_heard():
+    options = draw_options(SeededChance(1), 0.01)
+    upstream = SimulatedUpstream(SeededChance(1), options, Marks())
+    upstream.calm = True
+    clock = FakeClock()
+    upstream.connect(ManualDispatcher(clock))
+    asked = CompletionRequest(model="g", messages=[{"role": "user", "content": "Hi"}])
+    call = Call("r.1", "r", 1, asked, asked.demand(), 100.0, False)
+    heard = []
+    begun = upstream.start(ProviderCall(call, Deployment("a", "g", "m", "openai"), False), heard.append)
+    clock.advance(10.0)
+    assert [message.call_id for message in heard] == ["r.1"]
+    assert begun.cancel() is None
+    assert upstream.told["r.1"] is None
+    clock.advance(100.0)
+    assert len(heard) == 1
+
+
 def test_every_violation_says_which_invariant_in_words():
     for number, words in INVARIANTS.items():
         assert words in str(Violation(number, "so it was"))
@@ -157,7 +195,6 @@ def test_a_broken_core_is_caught_and_its_history_made_no_longer(two_probes):
     shrunk = shrink(failed, max_runs=60)
     assert shrunk.outcome.invariant == "I2"
     assert shrunk.draws <= shrunk.draws_before  # sixty runs are few: they do not always find a shorter one
-    assert shrunk.outcome.requests <= failed.requests
     assert "probe" in shrunk.outcome.problem
 
 
