@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.chance import make_rng
+from ..actors.runtime.clock import LoopClock
+from ..messages.errors import ConfigurationError
 from ..testing.simulation.marks import MARKS
 from ..testing.simulation.run import DEFAULT_HOURS, Summary, run_seeds
 from ..testing.simulation.shrink import shrink
-from .failure import EXIT_FAILED
+from ..testing.simulation.tally import Tally
+from .failure import EXIT_FAILED, Failure
 from .play import SCENARIO_SEEDS, play_scenario
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ..testing.simulation.run import Outcome
 
 __all__ = ["add_to"]
 
 SEEDS = 200
+MOST_SEEDS = 1 << 32
+MOST_SECONDS = 86_400.0
 TOLD = 5
 """Failures that are told of; all of them are counted."""
 
@@ -41,6 +46,8 @@ examples:
   python -m turnout simulate --seeds 1000
   python -m turnout simulate --seeds 200 --hours 1
   python -m turnout simulate --seed 4711
+  python -m turnout simulate --for 60
+  python -m turnout simulate --seeds 1000 --tally tally.json    # again and again: it adds up
 
 With a scenario it answers "what happens to my p95, my errors and my bill if azure-eu goes down for ten
 minutes?": deployments, limits, prices, latencies and a rate of requests in, a table and a chart out.
@@ -69,6 +76,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--seeds", type=_count, metavar="N", help=f"how many ({SEEDS}; of a scenario {SCENARIO_SEEDS})"
     )
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_seconds,
+        metavar="SECONDS",
+        help="as many as there is time for, and no more than --seeds says",
+    )
     parser.add_argument("--first", type=int, metavar="SEED", help="the first of them (default: drawn afresh)")
     parser.add_argument("--seed", type=int, metavar="SEED", help="only this one, once more")
     parser.add_argument(
@@ -87,6 +101,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--stop-at-first", action="store_true", help="run no more seeds after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="look for no shorter history of a failure")
+    parser.add_argument(
+        "--tally", type=Path, metavar="FILE", help="add to what earlier runs came to, and judge all of them"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="of a scenario: write a chart there")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append seeds that fail to this file")
     parser.set_defaults(run=run)
@@ -96,21 +113,66 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the seeds; 0 when all went well."""
     if arguments.scenario is not None:
         return play_scenario(arguments.scenario, arguments.seeds or SCENARIO_SEEDS, arguments.svg)
-    arguments.seeds = arguments.seeds or SEEDS
-    first = make_rng(None).randrange(1 << 32) if arguments.first is None else arguments.first
-    one = arguments.seed is not None
-    seeds: Iterable[int] = [arguments.seed] if one else range(first, first + arguments.seeds)
-    total = 1 if one else arguments.seeds
+    tally = None if arguments.tally is None else _tally(arguments.tally)
+    first = _first(arguments)
     summary = Summary()
-    with Progress("seeds", total) as progress:
+    if arguments.seconds is None:
+        _run(arguments, range(first, first + _how_many(arguments)), summary)
+    else:
+        print(f"seeds from {first} on, for {arguments.seconds:g} s", flush=True)
+        _run(arguments, _in_time(first, arguments), summary)
+    _tell_failures(summary, shrinks=not arguments.no_shrink)
+    everything = Tally() if tally is None else tally
+    everything.add(summary, first, arguments.hours)
+    _tell_sum(summary, first)
+    if tally is not None:
+        tally.write(arguments.tally)
+        print(f"with those in {arguments.tally} {_sum_of(tally)}")
+    return _verdict(everything, arguments.marks_from)
+
+
+def _tally(path: Path) -> Tally:
+    try:
+        return Tally.read(path)
+    except (ConfigurationError, OSError) as error:
+        raise Failure(str(error)) from None
+
+
+def _first(arguments: argparse.Namespace) -> int:
+    if arguments.seed is not None:
+        return int(arguments.seed)
+    return make_rng(None).randrange(1 << 32) if arguments.first is None else int(arguments.first)
+
+
+def _how_many(arguments: argparse.Namespace) -> int:
+    return 1 if arguments.seed is not None else arguments.seeds or SEEDS
+
+
+def _in_time(first: int, arguments: argparse.Namespace) -> Iterator[int]:
+    """Seeds until the time is over: the last of them begins before, and ends after it."""
+    clock = LoopClock()
+    end = clock.now() + arguments.seconds
+    for seed in range(first, first + (arguments.seeds or MOST_SEEDS)):
+        if clock.now() >= end:
+            return
+        yield seed
+
+
+def _run(arguments: argparse.Namespace, seeds: Iterable[int], summary: Summary) -> None:
+    """Seeds in a row have a known end; those that time allows do not, and their line shows the seconds."""
+    clock = LoopClock()
+    counted = isinstance(seeds, range)
+    what, total = ("seeds", len(seeds)) if counted else ("seconds", round(arguments.seconds))
+    begun, shown = clock.now(), 0
+    with Progress(what, total) as progress:
         for outcome in run_seeds(seeds, arguments.hours, summary):
-            progress.step(f"{len(summary.failures)} failed · {summary.events:,} events")
+            done = summary.seeds if counted else int(clock.now() - begun)
+            progress.step(f"{summary.seeds} seeds · {len(summary.failures)} failed", done - shown)
+            shown = done
             if not outcome.ok:
                 _keep(arguments.keep, outcome)
                 if arguments.stop_at_first:
                     break
-    shrinks = not arguments.no_shrink
-    return _report(summary, first, asks_for_marks=total >= arguments.marks_from, shrinks=shrinks)
 
 
 def _keep(path: Path | None, outcome: Outcome) -> None:
@@ -119,22 +181,33 @@ def _keep(path: Path | None, outcome: Outcome) -> None:
             file.write(f"{outcome.seed} {outcome.hours:g}  # {outcome.invariant}\n")
 
 
-def _report(summary: Summary, first: int, *, asks_for_marks: bool, shrinks: bool) -> int:
+def _tell_failures(summary: Summary, *, shrinks: bool) -> None:
     for outcome in summary.failures[:TOLD]:
         _tell(outcome)
     if summary.failures and shrinks:
         _tell_shorter(summary.failures[0])
-    reached = len(MARKS) - len(summary.marks.missing)
-    print(
-        f"{summary.seeds} seeds from {first} · {summary.requests:,} requests · {summary.events:,} events · "
-        f"{summary.twice} run twice · {reached} of {len(MARKS)} marks reached · "
-        f"{len(summary.failures)} failed"
+
+
+def _tell_sum(summary: Summary, first: int) -> None:
+    alone = Tally()
+    alone.add(summary, first, 0.0)
+    print(f"seeds {first} to {first + summary.seeds - 1}: {_sum_of(alone)}")
+
+
+def _sum_of(tally: Tally) -> str:
+    reached = len(MARKS) - len(tally.marks.missing)
+    return (
+        f"{tally.seeds:,} seeds · {tally.requests:,} requests · {tally.events:,} events · "
+        f"{tally.twice} run twice · {reached} of {len(MARKS)} marks reached · {len(tally.failed)} failed"
     )
-    failed = bool(summary.failures)
-    if summary.marks.missing and (asks_for_marks or summary.seeds > 1):
-        print("never reached: " + ", ".join(summary.marks.missing))
-        failed = failed or asks_for_marks
-    return EXIT_FAILED if failed else 0
+
+
+def _verdict(tally: Tally, marks_from: int) -> int:
+    """Whether all went well, and everything worth reaching was reached, if there were seeds enough for it."""
+    missing = tally.marks.missing
+    if missing and tally.seeds > 1:
+        print("never reached: " + ", ".join(missing))
+    return EXIT_FAILED if tally.failed or (missing and tally.seeds >= marks_from) else 0
 
 
 def _tell(outcome: Outcome) -> None:
@@ -165,6 +238,14 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 1:
         msg = "must be 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text.removesuffix("s"))
+    if not 0 < value <= MOST_SECONDS:
+        msg = f"must be above 0, and {MOST_SECONDS:g} at most"
         raise argparse.ArgumentTypeError(msg)
     return value
 

@@ -113,9 +113,3 @@ def test_the_command_plays_a_file_and_draws_it(tmp_path, capsys):
     assert "p95" in out
     assert "bill" in out
     assert svg.read_text(encoding="utf-8").startswith("<svg")
-
-
-def test_the_command_runs_seeds_and_one_seed_again(capsys):
-    assert main(["simulate", "--seeds", "3", "--first", "5"]) == 0
-    assert "3 seeds from 5" in capsys.readouterr().out
-    assert main(["simulate", "--seed", "5"]) == 0
