@@ -161,8 +161,8 @@ def _in_time(first: int, arguments: argparse.Namespace) -> Iterator[int]:
 def _run(arguments: argparse.Namespace, seeds: Iterable[int], summary: Summary) -> None:
     """Seeds in a row have a known end; those that time allows do not, and their line shows the seconds."""
     clock = LoopClock()
-    counted = isinstance(seeds, range)
-    what, total = ("seeds", len(seeds)) if counted else ("seconds", round(arguments.seconds))
+    counted = arguments.seconds is None
+    what, total = ("seeds", _how_many(arguments)) if counted else ("seconds", round(arguments.seconds))
     begun, shown = clock.now(), 0
     with Progress(what, total) as progress:
         for outcome in run_seeds(seeds, arguments.hours, summary):
