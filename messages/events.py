@@ -223,8 +223,8 @@ class CallOpened(Event, frozen=True):
 class CallSucceeded(Event, frozen=True):
     """A call ended well; the reservation is settled with what was used.
 
-    `charged`, here and below, is what the deployment's own budget was charged where `cost` is None:
-    the price of estimated tokens.
+    `charged`, here and below, is what counts where `cost` is None, in budgets and statistics: the price of
+    estimated tokens; None where that is not known either.
     """
 
     TYPE: ClassVar[str] = "call_succeeded"

@@ -361,15 +361,13 @@ class DeploymentActor(CheckedActor):
             running.timer.cancel()
         usage = outcome.usage or self._estimate(running, outcome)
         cost = None if usage.estimated else self._prices.price(call.wildcard, now)(usage, now)
-        charged = None
-        if cost is None and (self.state.ledger is not None or running.paid):
-            charged = self._prices.charge(usage, call.wildcard, now)
+        charged = self._prices.charge(usage, call.wildcard, now) if cost is None else None
         seconds = now - running.opened_call.started_at
         self._record_end(running, outcome, usage, (cost, charged), reason, now)
         if self.state.ledger is not None:
             self._note_exhausted(0.0, now)
         if running.paid:
-            self._settle(call.call_id, charged if cost is None else cost)
+            self._settle(call.call_id, (charged or 0.0) if cost is None else cost)
         if outcome.limits is not None:
             self._correct(outcome, now)
         ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, seconds, cost)

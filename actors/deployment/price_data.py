@@ -206,11 +206,11 @@ class PriceBook:
         """What a call is expected to cost; None when its price is unknown."""
         return expected_cost(self.price(call.wildcard, now), call, mean_output, now)
 
-    def charge(self, usage: Usage, wildcard: str | None, now: float) -> float:
-        """What a budget is charged for a call: also for estimated tokens; 0.0 where nothing is known."""
+    def charge(self, usage: Usage, wildcard: str | None, now: float) -> float | None:
+        """What is charged for a call whose usage is an estimate; None where its price is not known."""
         if usage.estimated and not usage.total_tokens:  # never sent, or refused before it cost anything
             return 0.0
-        return self.price(wildcard, now)(usage, now) or 0.0
+        return self.price(wildcard, now)(usage, now)
 
     def price(self, wildcard: str | None, now: float) -> Price:
         """The function that says what a call costs."""

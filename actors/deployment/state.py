@@ -330,13 +330,13 @@ class DeploymentState:
         totals = self.totals
         totals.prompt_tokens += event.prompt_tokens
         totals.completion_tokens += event.completion_tokens
-        totals.cost += event.cost or 0.0
+        cost = (event.charged if event.cost is None else event.cost) or 0.0
+        totals.cost += cost
         if call is not None and call.bucket is not None:
             used = event.prompt_tokens + event.completion_tokens
             self.window.settle(call.bucket, used - call.reserved, at)
         if call is not None and call.entry is not None:
-            cost = event.charged if event.cost is None else event.cost
-            self._pay(call, units(cost or 0.0), at)
+            self._pay(call, units(cost), at)
         return call
 
     def _pay(self, call: OpenCall, used: int, at: float) -> None:

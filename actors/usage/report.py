@@ -63,9 +63,7 @@ def _of_requests(asked: RequestTally, calls: CallTally) -> dict[str, Any]:
         "retries": asked.retries,
         "fallbacks": asked.fallbacks,
         "cache_hits": asked.cache_hits,
-        "calls": calls.started,
-        "failed_calls": calls.failed,
-        "failed_calls_by_class": dict(calls.errors),
+        **_calls(calls),
         **_used(calls),
         "latency": _spread(asked.seconds),
         "time_to_first_token": _spread(calls.ttft),
@@ -73,7 +71,7 @@ def _of_requests(asked: RequestTally, calls: CallTally) -> dict[str, Any]:
 
 
 def _of_calls(calls: CallTally) -> dict[str, Any]:
-    """One deployment: its requests are the calls it was given."""
+    """One deployment: what it was asked for are the calls it was given, so they are its requests as well."""
     return {
         "requests": calls.started,
         "successes": calls.succeeded,
@@ -84,9 +82,18 @@ def _of_calls(calls: CallTally) -> dict[str, Any]:
         "open": max(0, calls.open),
         "health_checks": calls.checks,
         "success_rate": _rate(calls.succeeded, calls.failed),
+        **_calls(calls),
         **_used(calls),
         "latency": _spread(calls.seconds),
         "time_to_first_token": _spread(calls.ttft),
+    }
+
+
+def _calls(calls: CallTally) -> dict[str, Any]:
+    return {
+        "calls": calls.started,
+        "failed_calls": calls.failed,
+        "failed_calls_by_class": dict(calls.errors),
     }
 
 
@@ -100,6 +107,7 @@ def _used(calls: CallTally) -> dict[str, Any]:
         },
         "tokens_per_second": calls.answered_tokens / calls.seconds.total if calls.seconds.total else None,
         "cost": None if calls.unpriced and not calls.priced else float(calls.cost),
+        "estimated_cost": float(calls.estimated),
         "calls_without_cost": calls.unpriced,
     }
 

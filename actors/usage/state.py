@@ -217,7 +217,7 @@ class UsageState:
         if event.cached_tokens:
             calls.cached_tokens += event.cached_tokens
         self._used(calls, recorded)
-        if event.cost is None and not (event.prompt_tokens or event.completion_tokens):
+        if event.cost is None and not (event.charged or event.prompt_tokens or event.completion_tokens):
             calls.unpriced += 1  # an image, say: what has an answer has used something
 
     def _call_failed(self, recorded: Recorded) -> None:
@@ -243,8 +243,9 @@ class UsageState:
     def _used(self, calls: CallTally, recorded: Recorded) -> None:
         event: Any = recorded.event
         prompt, completion, cost = event.prompt_tokens, event.completion_tokens, event.cost
-        calls.used(prompt, completion, cost)
-        self.timeline.used(prompt + completion, cost or 0.0, recorded.at)
+        charged = getattr(event, "charged", None) if cost is None else None
+        calls.used(prompt, completion, cost, charged)
+        self.timeline.used(prompt + completion, (charged if cost is None else cost) or 0.0, recorded.at)
 
     # -- requests
 

@@ -52,7 +52,7 @@ class _Tally:
     def restore(self, state: list[Any]) -> None:
         """Take what `snapshot` gave."""
         numbers, spreads, errors = state
-        for name, value in zip(self.NUMBERS, numbers, strict=True):
+        for name, value in zip(self.NUMBERS, numbers, strict=False):  # an older one knows fewer
             setattr(self, name, value)
         for name, value in zip(self.SPREADS, spreads, strict=True):
             setattr(self, name, Quantiles.restore(value))
@@ -67,9 +67,10 @@ class CallTally(_Tally):
             of the other ways is open.
         errors: failed calls by class of error.
         prompt_tokens, completion_tokens, cached_tokens: of all calls that ended, the failed ones too.
-        cost, unpriced: US dollars of the calls whose cost is known; how many used something at a
-            cost that is not known.
-        priced: how many have a known cost.
+        cost, unpriced: US dollars of the calls whose cost is known, or was charged as estimated; how many
+            used something at a cost that is neither.
+        priced: how many have such a cost.
+        estimated: US dollars of it that were charged for estimated usage.
         checks: health checks; what they used is counted, they themselves are no calls of anybody.
         seconds: of the calls that succeeded.
         answered_tokens: completion tokens of the calls that succeeded, for the throughput.
@@ -79,7 +80,7 @@ class CallTally(_Tally):
     NUMBERS = (
         "started", "succeeded", "failed", "cancelled", "abandoned",
         "prompt_tokens", "completion_tokens", "cached_tokens", "answered_tokens",
-        "cost", "priced", "unpriced", "checks",
+        "cost", "priced", "unpriced", "checks", "estimated",
     )  # fmt: skip
     SPREADS = ("seconds", "ttft")
     __slots__ = (*NUMBERS, *SPREADS)
@@ -97,6 +98,7 @@ class CallTally(_Tally):
     priced: int
     unpriced: int
     checks: int
+    estimated: float
     seconds: Quantiles
     ttft: Quantiles
 
@@ -105,10 +107,15 @@ class CallTally(_Tally):
         """Calls that have not ended."""
         return self.started - self.succeeded - self.failed - self.cancelled - self.abandoned
 
-    def used(self, prompt_tokens: int, completion_tokens: int, cost: float | None) -> None:
-        """What a call used, however it ended."""
+    def used(
+        self, prompt_tokens: int, completion_tokens: int, cost: float | None, charged: float | None = None
+    ) -> None:
+        """What a call used, however it ended; what it was `charged` where its cost is not known."""
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
+        if charged and cost is None:
+            self.estimated += charged
+            cost = charged
         if cost is not None:
             self.cost += cost
             self.priced += 1
@@ -117,7 +124,7 @@ class CallTally(_Tally):
 
     def reset_cost(self) -> None:
         """Count money from nothing again."""
-        self.cost, self.priced, self.unpriced = 0.0, 0, 0
+        self.cost, self.estimated, self.priced, self.unpriced = 0.0, 0.0, 0, 0
 
 
 class RequestTally(_Tally):

@@ -237,6 +237,44 @@ def test_health_checks_are_nobodys_requests_and_what_they_used_counts(make_route
     assert entry["latency"] == before["deployments"]["eu"]["latency"]
 
 
+def test_a_deployments_calls_go_by_the_same_names_as_a_groups(make_router, ask, deployment):
+    router = make_router([deployment("eu")], {"eu": {"script": [429, None]}}, num_retries=1)
+    ask(router)
+    stats = router.get_usage_stats()
+    names = ("calls", "failed_calls", "failed_calls_by_class")
+    assert [stats["deployments"]["eu"][name] for name in names] == [2, 1, {"RateLimitError": 1}]
+    assert [stats["groups"]["gpt-4"][name] for name in names] == [2, 1, {"RateLimitError": 1}]
+    assert (stats["deployments"]["eu"]["requests"], stats["groups"]["gpt-4"]["requests"]) == (2, 1)
+
+
+def test_the_loser_of_a_hedge_costs_what_its_budget_was_charged(make_router, ask, deployment):
+    budget = {"max_budget": 1.0, "budget_duration": "1d"}
+    router = make_router(
+        [deployment("slow", order=1, **budget), deployment("quick", order=2, **budget)],
+        {"slow": {"latency": 9.0}},
+        hedge_after=0.5,
+        hedge_budget=1.0,
+    )
+    assert ask(router).route.deployment_id == "quick"
+    stats = router.get_usage_stats()
+    spent = router.health()["budgets"]
+    for name in ("slow", "quick"):
+        row = stats["deployments"][name]
+        assert row["cost"] == spent[f"deployment:{name}"]["spent"] > 0
+        assert row["calls_without_cost"] == 0
+    assert stats["deployments"]["slow"]["estimated_cost"] == stats["deployments"]["slow"]["cost"]
+    assert stats["deployments"]["quick"]["estimated_cost"] == 0.0
+    assert sum(stats["timeline"]["cost"]) == pytest.approx(stats["total"]["cost"])
+
+
+def test_without_a_budget_a_cancelled_call_costs_the_same(make_router, deployment):
+    router = make_router([deployment("eu")], {"eu": {"latency": 9.0}})
+    request = CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "x" * 400}])
+    router.ask(request, block=False).cancel()
+    row = router.get_usage_stats()["deployments"]["eu"]
+    assert (row["cancelled"], row["cost"], row["estimated_cost"]) == (1, 104e-6, 104e-6)
+
+
 def test_an_answer_from_the_cache_is_a_hit_and_costs_nothing(make_router, ask, deployment):
     router = make_router([deployment("eu")], cache_responses=True)
     for _ in range(3):
