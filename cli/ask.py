@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         provider = (error.llm_provider or "openai").upper()
         msg = f"{error} (is the right key in {arguments.key_env or f'{provider}_API_KEY'}?)"
         raise Failure(msg) from None
-    except (TurnoutError, NotImplementedError) as error:
+    except TurnoutError as error:
         msg = f"{type(error).__name__}: {error}"
         raise Failure(msg) from None
     return 0

@@ -69,5 +69,5 @@ def limits_in(
         entry, _ = usable(completed(listing.config, listing.withheld, None))
         path = f"deployment {name}"
         return limits_of(parse_deployment(entry, path, defaults=defaults, env=_SOMETHING), settings)
-    except (TurnoutError, NotImplementedError, KeyError, TypeError, ValueError):
+    except (TurnoutError, KeyError, TypeError, ValueError):
         return None

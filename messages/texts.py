@@ -37,10 +37,20 @@ def _kind(item: Any) -> type | None:
 
 def _texts(value: Any) -> Any:
     """A text, or a list of texts or of parts."""
-    if isinstance(value, str) or (isinstance(value, list) and value):
+    if isinstance(value, str):
         return value
-    msg = "must be a text or a non-empty list"
-    raise ValueError(msg)
+    if not isinstance(value, list) or not value:
+        msg = "must be a text, or a non-empty list of texts or of parts"
+        raise ValueError(msg)
+    kind = str if isinstance(value[0], str) else dict
+    for position, item in enumerate(value):
+        if not isinstance(item, kind):
+            msg = f"item {position} must be a text or a part (a dict with its type), as the others are"
+            raise ValueError(msg)
+        if kind is dict and not isinstance(item.get("type"), str):
+            msg = f"item {position} has no 'type'"
+            raise ValueError(msg)
+    return value
 
 
 Prompts = Annotated[Any, BeforeValidator(_prompts)]

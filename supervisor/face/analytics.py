@@ -42,12 +42,12 @@ class Analytics:
 
         `total` and each of `groups` count *requests* by the group they asked for, and the calls, tokens and
         costs of the group's deployments; each of `deployments` counts the calls it was given, under
-        `requests` as well as `calls`. Times are
-        seconds, `latency` and `time_to_first_token` have `average`, `p50`, `p95` and `p99` (within 1 %) and
-        `longest`. `cost` is in US dollars: of the calls whose cost is known, and (`estimated_cost`) of those that
-        were charged for an estimate; `calls_without_cost` says how many it leaves out, and with nothing known
-        it is None. `timeline` has at most 60 steps of `step`
-        seconds. `complete` is False when events were missing, so that something may not be counted.
+        `requests` as well as `calls`. Times are seconds, `latency` and `time_to_first_token` have
+        `average`, `p50`, `p95` and `p99` (within 1 %) and `longest`. `cost` is in US dollars: of the calls
+        whose cost is known, and (`estimated_cost`) of those that were charged for an estimate;
+        `calls_without_cost` says how many it leaves out, and with nothing known it is None. `timeline` has
+        at most 60 steps of `step` seconds. `complete` is False when events were missing, so that something
+        may not be counted.
 
         Raises:
             RouterClosedError: the router was closed.

@@ -43,7 +43,6 @@ class Management:
     Every method that changes something raises:
         ConfigurationError: what was given is wrong; nothing was changed.
         NotFoundError: there is no deployment of this id; nothing was changed.
-        NotImplementedError: an entry switches on what is not built yet; nothing was changed.
         JournalError: the change was made, and the journal cannot make it durable.
         RouterClosedError: the router was closed.
     """

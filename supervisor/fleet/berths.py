@@ -55,7 +55,6 @@ class BerthMaker:
 
         Raises:
             ConfigurationError: it is wrong, or no call could be made.
-            NotImplementedError: it switches on what is not built yet.
         """
         deployment = parse_deployment(entry, "deployment", defaults=self.defaults, taken=taken)
         self._must_be_callable(deployment)
@@ -65,7 +64,7 @@ class BerthMaker:
         """Of a berth some of whose configuration changes.
 
         Raises:
-            ConfigurationError, NotImplementedError: see `new`; another id is wrong, too.
+            ConfigurationError: see `new`; another id is wrong, too.
         """
         path = f"deployment {berth.id}"
         written = changed(berth.written, changes, path)
@@ -80,7 +79,7 @@ class BerthMaker:
         """Of what the journal has; `source` is what the constructor's list says of the same deployment.
 
         Raises:
-            ConfigurationError, NotImplementedError: this version does not understand it.
+            ConfigurationError: this version does not understand it.
         """
         if source is not None and source.listing.config == listing.config:
             return source

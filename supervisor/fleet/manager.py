@@ -105,7 +105,7 @@ class FleetManager:
         for name in (*(n for n in listed if n in listings), *(n for n in listings if n not in listed)):
             try:
                 self.berths[name] = self._make.restored(name, listings[name], listed.get(name))
-            except (TurnoutError, NotImplementedError) as error:
+            except TurnoutError as error:
                 self.unrestored[name] = str(error)
                 log.error("deployment %s cannot be restored from the journal: %s", name, error)  # noqa: TRY400
         self._save_if_due()
@@ -134,7 +134,7 @@ class FleetManager:
         """Do what a command asks, or refuse it and change nothing."""
         try:
             event, berths = self._decide(command)
-        except (TurnoutError, NotImplementedError) as refusal:
+        except TurnoutError as refusal:
             return FleetReply(refusal=refusal)
         if event is not None:
             self._record(event)

@@ -141,7 +141,10 @@ def test_an_answer_that_is_none_is_an_error(kit, body):
         router.moderation("a", "m")
 
 
-@pytest.mark.parametrize("wrong", [None, [], 5])
+@pytest.mark.parametrize(
+    "wrong",
+    [None, [], 5, ["a", 5], [5], ["a", None], ["a", {"type": "text", "text": "b"}], [{"text": "a"}], [["a"]]],
+)
 def test_what_is_no_input_is_refused_at_once(wrong):
     with pytest.raises(BadRequestError, match=r"ModerationRequest\.input"):
         ModerationRequest(model="m", input=wrong)
