@@ -8,14 +8,16 @@ together again says where the value comes from now.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from . import errors
 from .deployment import OF_THE_MODEL
 from .deployments import ALIASES, READ_ANYWHERE, renamed
 from .environment import PREFIX
-from .errors import ConfigurationError
+from .errors import ConfigurationError, RequestError
 from .problems import given
 from .redaction import HIDDEN, MAX_DEPTH, is_content_name, is_secret_name, public
 
@@ -37,6 +39,8 @@ __all__ = [
 PARAMS = "litellm_params"
 INFO = "model_info"
 API_KEY = f"{PARAMS}.api_key"
+
+_ERROR_NAME = re.compile(r"(?:litellm|turnout|openai)\.[A-Za-z]{0,58}(?:Error|Timeout)")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -146,12 +150,22 @@ def _shown(value: Any, name: str, path: str, withheld: list[str], *, header: boo
             }
         if isinstance(value, list):
             return [_shown(item, "", _join(path, at), withheld) for at, item in enumerate(value)]
+    if name == "mock_response" and (error := _error_named_by(value)) is not None:
+        return error
     if isinstance(value, str) and (not value or (value.startswith(PREFIX) and not is_content_name(name))):
         return value
     shown = HIDDEN if secret or value is MISSING else public(value, name)
     if type(shown) is not type(value) or shown != value:
         withheld.append(path)
     return shown
+
+
+def _error_named_by(mock: Any) -> str | None:
+    """The name of the error that a mock stands for, which is no content; what it says may be."""
+    kind = mock if isinstance(mock, type) else type(mock)
+    if issubclass(kind, RequestError) and getattr(errors, kind.__name__, None) is kind:
+        return f"turnout.{kind.__name__}"
+    return mock if isinstance(mock, str) and _ERROR_NAME.fullmatch(mock) else None
 
 
 def _join(path: str, key: Any) -> str:

@@ -42,15 +42,16 @@ def _texts(value: Any) -> Any:
     if not isinstance(value, list) or not value:
         msg = "must be a text, or a non-empty list of texts or of parts"
         raise ValueError(msg)
-    kind = str if isinstance(value[0], str) else dict
+    texts = isinstance(value[0], str)
     for position, item in enumerate(value):
-        if not isinstance(item, kind):
-            msg = f"item {position} must be a text or a part (a dict with its type), as the others are"
-            raise ValueError(msg)
-        if kind is dict and not isinstance(item.get("type"), str):
-            msg = f"item {position} has no 'type'"
+        if not (isinstance(item, str) if texts else _is_part(item)):
+            msg = f"item {position} must be a text or a part (a dict with its 'type'), as the others are"
             raise ValueError(msg)
     return value
+
+
+def _is_part(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("type"), str)
 
 
 Prompts = Annotated[Any, BeforeValidator(_prompts)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from ...actors.providers.mock import has_mock
 from ...messages.deployments import parse_deployment
 from ...messages.entries import (
     API_KEY,
@@ -102,7 +103,11 @@ def _listing(deployment: Deployment, written: dict[str, Any]) -> Listing:
 
 
 def _lacking(missing: tuple[str, ...], entry: Mapping[str, Any], deployment: Deployment) -> tuple[str, ...]:
-    """What it still lacks: without an address of its own, its key may have come from the environment."""
-    if deployment.api_key is not None and "api_base" not in entry[PARAMS]:
+    """What it still lacks: without an address of its own, its key may have come from the environment.
+
+    A mock needs none.
+    """
+    keyed = deployment.api_key is not None and "api_base" not in entry[PARAMS]
+    if keyed or has_mock(deployment):
         return tuple(path for path in missing if path != API_KEY)
     return missing

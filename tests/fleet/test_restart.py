@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnout import NoDeploymentsAvailable, NotFoundError, Router
+from turnout import NoDeploymentsAvailable, NotFoundError, RateLimitError, Router
 from turnout.actors.journal.memory import MemoryStore
 from turnout.messages.errors import ConfigurationError
 from turnout.messages.events import DeploymentAdded, DeploymentRemoved, DeploymentUpdated
@@ -219,6 +219,20 @@ def test_an_answer_made_up_for_tests_is_content_and_not_in_the_journal(journal, 
         assert "litellm_params.mock_response" in router.health()["incomplete"]["m"]
         router.upsert_deployment(entry("m", mock_response=made_up))
         assert router.health()["ok"]
+
+
+@pytest.mark.parametrize(
+    "mock", ["litellm.RateLimitError", RateLimitError, RateLimitError("not to be written")]
+)
+def test_an_error_made_up_for_tests_is_only_a_name_and_comes_back(journal, entry, mock):
+    """I11"""
+    with Router([], clock=FakeClock(), journal=journal) as router:
+        router.add_deployment(entry("m", mock_response=mock))
+        assert "not to be written" not in repr(router.events())
+    with Router([], clock=FakeClock(), journal=journal) as router:
+        assert router.health()["incomplete"] == {}
+        with pytest.raises(RateLimitError):
+            router.completion("gpt-4", [{"role": "user", "content": "hi"}])
 
 
 def test_a_journal_entry_that_cannot_be_understood_does_not_stop_the_router(lives, entry, caplog):
