@@ -141,6 +141,12 @@ MUTATIONS = (
         "            return 0\n",
     ),
     Mutation(
+        "send calls to those who failed a health check",
+        "actors/model_group/roster.py",
+        'return LeftOut(candidate.id, "unhealthy")\n\n    def _spare_or_not',
+        "return item\n\n    def _spare_or_not",
+    ),
+    Mutation(
         "sleep past the deadline",
         PLAN,
         "    if now + pause < state.deadline:\n        return Pause(pause)\n    return onward",

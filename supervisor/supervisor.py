@@ -504,7 +504,7 @@ class Supervisor(CacheDesk):
         failure = APIError(f"the Supervisor crashed ({type(error).__name__})")
         if culprit is not None:
             self._answer_for(culprit, failure)
-        elif isinstance(message, Dispatch) and not message.reply.done():
+        elif isinstance(message, (Dispatch, CheckHealth)) and not message.reply.done():
             message.reply.fail(failure)
         crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
         self._nursery.replace_supervisor(crash, Estate(self._open, self._budget, self._hedging))

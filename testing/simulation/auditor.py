@@ -23,6 +23,7 @@ from ...messages.events import (
     DeploymentRetired,
     DeploymentUpdated,
     EventsLost,
+    HealthChecked,
     RequestAccepted,
 )
 from ...supervisor.planning.compile_rules import limits_of
@@ -198,6 +199,8 @@ class Auditor:
         elif isinstance(event, (CallSucceeded, CallFailed, CallCancelled)):
             self._usage_is_what_was_told(event, item.at)
             self._moved.add(event.request_id)
+        elif type(event) is HealthChecked:
+            self._usage_is_what_was_told(event, item.at)
         elif type(event) is CallAbandoned:
             self.upstream.under_way.pop(event.call_id, None)
         if name in self._blind:
@@ -236,13 +239,16 @@ class Auditor:
             book.change(rules, at)
         book.crashed_at = at
 
-    def _usage_is_what_was_told(self, event: CallSucceeded | CallFailed | CallCancelled, at: float) -> None:
-        told = self.upstream.told.pop(event.call_id, None)
+    def _usage_is_what_was_told(
+        self, event: CallSucceeded | CallFailed | CallCancelled | HealthChecked, at: float
+    ) -> None:
+        call_id = event.check_id if isinstance(event, HealthChecked) else event.call_id
+        told = self.upstream.told.pop(call_id, None)
         if told is None:
             return
         said = (told.prompt_tokens, told.completion_tokens)
         if (event.prompt_tokens, event.completion_tokens) != said:
-            raise Violation("books", f"call {event.call_id} used {said}, recorded is {event!r}", at)
+            raise Violation("books", f"call {call_id} used {said}, recorded is {event!r}", at)
 
     def _of_request(self, name: str, item: Recorded) -> None:
         event = item.event
@@ -366,6 +372,8 @@ class Auditor:
             raise Violation("I4", what, now)
         if (breaker.until, breaker.trips, breaker.probe) != (book.until, book.trips, book.probe):
             raise Violation("I8", f"the breaker of {name} is {breaker!r}, the books have {book!r}", now)
+        if (state.sickness is not None) != book.sick:
+            raise Violation("I8", f"{name} is {state.sickness}, and sick by the books: {book.sick}", now)
         if shadow.events >= self.COMPARE_EVERY:
             shadow.compare(state, now)
 

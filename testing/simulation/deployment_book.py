@@ -17,9 +17,11 @@ from ...messages.events import (
     CallOpened,
     CallStarted,
     CallSucceeded,
+    CheckStarted,
     ClockSetBack,
     CooldownEnded,
     CooldownStarted,
+    HealthChecked,
     LimitsObserved,
 )
 from .violation import Violation
@@ -72,10 +74,13 @@ class DeploymentBook:
         self.failures: dict[str, deque[float]] = {}
         self.foretold: tuple[float, float, int] | str | None = None
         self.extra = (0, 0, 0.0)  # requests, tokens, until
+        self.check: tuple[str, list[Any], int] | None = None  # id, line in the window, reserved
+        self.sick = False
         self.started = self.ended = 0
         self.changed_at = self.ended_at = 0.0
         self.crashed_at = -CRASH_SECONDS
         self.lenient_at = -1.0
+        self.sick_at = 0.0
 
     def __repr__(self) -> str:
         return f"<DeploymentBook {self.rules.id} · {len(self.open)} open · {self.trips} trips>"
@@ -99,6 +104,11 @@ class DeploymentBook:
             )
         correction = state.correction
         self.extra = (correction.requests, correction.tokens, correction.until)
+        self.sick = state.sickness is not None
+        self.check = None
+        if state.check is not None:
+            line = [0.0, 0] if state.check.bucket is None else sums.get(state.check.bucket.at, [0.0, 0])
+            self.check = (state.check.check_id, line, state.check.reserved)
 
     def change(self, rules: DeploymentRules, at: float) -> None:
         """It goes on under another configuration; at this very moment its actor may not know yet."""
@@ -160,6 +170,16 @@ class DeploymentBook:
         rules = self.rules
         if at == self.lenient_at:
             return
+        self._within_windows(at)
+        most = parallel or rules.parallel
+        if most is not None and len(self.open) > most:
+            raise Violation("I4", f"{len(self.open)} calls open on {rules.id}, {most} are allowed", at)
+
+    def _within_windows(self, at: float) -> None:
+        """I3."""
+        rules = self.rules
+        if at == self.lenient_at:
+            return
         requests, tokens = self._extra(at)
         if rules.rpm is not None and len(self.lines) + requests > rules.rpm:
             raise Violation("I3", f"{len(self.lines)} starts on {rules.id} in 60 s, rpm is {rules.rpm}", at)
@@ -167,13 +187,39 @@ class DeploymentBook:
             used = sum(line[1] for line in self.lines) + tokens
             if used > rules.tpm:
                 raise Violation("I3", f"{used} tokens on {rules.id} in 60 s, tpm is {rules.tpm}", at)
-        most = parallel or rules.parallel
-        if most is not None and len(self.open) > most:
-            raise Violation("I4", f"{len(self.open)} calls open on {rules.id}, {most} are allowed", at)
 
     def _extra(self, at: float) -> tuple[int, int]:
         """Requests and tokens that the provider counts beyond our own."""
         return self.extra[:2] if at < self.extra[2] else (0, 0)
+
+    # -- health checks
+
+    def _check_started(self, event: CheckStarted, at: float) -> None:
+        """A call like any other to the windows, and to nothing else."""
+        self._expire(at)
+        line = [at, event.reserved]
+        self.lines.append(line)
+        self.check = (event.check_id, line, event.reserved)
+        self.marks.sometimes("health check made")
+        self._within_windows(at)
+
+    def _health_checked(self, event: HealthChecked, at: float) -> None:
+        if self.check is None or self.check[0] != event.check_id:
+            raise Violation("books", f"{event.check_id} ended, and {self.check} was under way", at)
+        _, line, reserved = self.check
+        line[1] += event.prompt_tokens + event.completion_tokens - reserved
+        self.check = None
+        counted = self.rules.counted(event.error) if event.error is not None else False
+        if event.counted != counted:
+            raise Violation("books", f"{event.error} of {event.check_id}: counted is {event.counted}", at)
+        if event.well and self.sick:
+            self.marks.sometimes("found well again by a check")
+        if counted and not self.sick:
+            self.marks.sometimes("health check failed")
+            self.sick_at = at
+        self.sick = not event.well and (counted or self.sick)
+
+    # -- how calls end
 
     def _close(self, call_id: str, at: float) -> OpenCall:
         call = self.open.pop(call_id, None)
@@ -197,6 +243,7 @@ class DeploymentBook:
     def _succeeded(self, event: CallSucceeded, at: float) -> None:
         call = self._close(event.call_id, at)
         self._settle(call, event)
+        self.sick = False
         prices = self.rules.prices
         if prices is None or event.estimated:
             right = event.cost is None
@@ -303,6 +350,8 @@ class DeploymentBook:
     def idle_at(self, at: float, tokens: int | None) -> bool:
         """Whether a call of so many tokens (None: nobody knows) would surely be admitted."""
         rules = self.rules
+        if self.sick:  # unless all of its group are, which others may say
+            return False
         self._expire(at)
         extra_requests, extra_tokens = self._extra(at)
         if rules.tpm is not None and (
@@ -326,5 +375,7 @@ _HANDLERS: dict[type, Any] = {
     CooldownStarted: DeploymentBook._cooldown_started,
     CooldownEnded: DeploymentBook._cooldown_ended,
     LimitsObserved: DeploymentBook._limits_observed,
+    CheckStarted: DeploymentBook._check_started,
+    HealthChecked: DeploymentBook._health_checked,
     ClockSetBack: DeploymentBook._clock_set_back,
 }

@@ -81,6 +81,11 @@ MARKS: Mapping[str, str] = {
     "deployment added under load": "and calls go there",
     "deployment changed under load": "its limits, while its calls go on",
     "deployment removed under load": "its open calls end in their own time",
+    # health checks
+    "health check made": "a call of its own beside those of requests",
+    "health check failed": "a deployment is left out while another of its group is well",
+    "found well again by a check": "and takes calls again",
+    "served though it failed a check": "nobody who was well could take the call",
     # the journal
     "journal failing": "a write raised",
     "journal outcome unknown": "a write raised and was durable all the same",

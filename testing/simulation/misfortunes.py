@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...actors.runtime import actor as mailboxes
+from ...actors.runtime.future import LoopFuture
 from ...actors.runtime.system import RestartLedger
 from ...messages.commands import SaveSnapshot
 from ...messages.fleet_commands import AddDeployment, DeleteDeployment, UpdateDeployment
+from ...messages.health_commands import CheckHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ class Misfortunes:
     Attributes:
         deaths: how often the router was killed.
         dying_at: the position of the last event that it will have written; None while it lives on.
+        reports: of the health checks that somebody asked for, settled or not.
     """
 
     def __init__(self, world: World) -> None:
@@ -56,10 +59,12 @@ class Misfortunes:
             "journal": self._break_the_disk,
             "bounds": self._fill_a_mailbox,
             "fleet": self._change_the_fleet,
+            "checks": self.check_health,
         }
         if "fleet" in world.options.faults:  # what a new life knows of guests is another test's business
             del by_family["kills"]
         self._guests: list[str] = []
+        self.reports: list[LoopFuture[Any]] = []
         self._pending: list[Timer] = []
         self._happen = [act for family, act in by_family.items() if family in world.options.faults]
 
@@ -245,6 +250,15 @@ class Misfortunes:
         self.world.router._switchboard.supervisor.ask(change, block=False)
         self.world.router._dispatcher.run_now()
 
+    def check_health(self) -> None:
+        """Somebody has some of the deployments checked, all of them once faults have stopped."""
+        world = self.world
+        names = list(world.router._wiring.deployments)
+        some = names if world.upstream.calm else world.chance.subset(names)
+        report: LoopFuture[Any] = LoopFuture()
+        self.reports = [*(each for each in self.reports if not each.done()), report]
+        self._ask_the_supervisor(CheckHealth(tuple(some), report))
+
     # -- bounds
 
     def _fill_a_mailbox(self) -> None:
@@ -266,6 +280,7 @@ class Misfortunes:
     def end_life(self) -> None:
         """The process is dead, and with it what was about to happen."""
         self.deaths += 1
+        self.reports.clear()
         self.dying_at = None
         self._all_well()
 

@@ -39,6 +39,7 @@ FAULTS = (
     "journal",
     "bounds",
     "fleet",
+    "checks",
 )
 """The families of faults a world may have."""
 

@@ -182,6 +182,10 @@ class RequestBook:
         self._must(not nearer, "choice", f"{what}, and {nearer} are nearer", at)
         if self.rules.settings.get("enable_tag_filtering") and "tags" in fields:
             self.marks.sometimes("a default served" if rank else "the right tags served")
+        book = self.books[name]
+        if book.sick and book.sick_at < at - STALE:
+            self.marks.sometimes("served though it failed a check")
+            self._accuse(self._idle_others(at), "choice", f"{name} was picked, and had failed its check")
         order = self.rules.deployments[name].order
         before = [other for other in self._members() if self.rules.deployments[other].order < order]
         if before:
@@ -191,8 +195,8 @@ class RequestBook:
             self._accuse(idle, "choice", f"{name} of order {order} was picked")
 
     def _members(self) -> list[str]:
-        """The group's own, those included that may have left it."""
-        return [name for name, book in self.books.items() if book.rules.group == self.group]
+        """The group's own and those who stand in for them, those included that may have left it."""
+        return [name for name in self.books if self.rules.may_serve(self.group, name)]
 
     def _nearer(self, fields: dict[str, Any], name: str, rank: int | None, at: float) -> bool:
         """Whether this one is there for sure, and its tags suit better."""

@@ -20,7 +20,7 @@ INVARIANTS = {
     "crash": "no actor crashes of its own",
     "books": "what is recorded is what happened: costs, tokens, cooldowns",
     "idle": "nobody waits, and nobody is refused, for a deployment that stands idle",
-    "choice": "who serves has the tags that were asked for, and nobody of a lower order stood idle",
+    "choice": "who serves suits what was asked for, and nobody who goes before it stood idle",
     "settled": "once faults stop everything settles, and every deployment serves again",
 }
 """Those of the design by number, and what a simulator can see besides."""

@@ -32,6 +32,9 @@ CALM_SECONDS = 5000.0
 CALM_COMMIT_SECONDS = 60.0
 """Between two writes to a disk that nothing befalls any more: a calm world is mostly these."""
 
+CHECK_SECONDS = 200.0
+"""In which health checks are over, and have left the windows of a minute."""
+
 SERVE_SECONDS = 100.0
 """In which a deployment that is well must answer."""
 
@@ -209,6 +212,9 @@ class World:
         self.misfortunes.end()
         self.upstream.calm = self.callers.calm = True
         self.step_until(self.clock.now() + CALM_SECONDS)
+        if "checks" in self.options.faults:  # when no limit stands in their way any more
+            self.misfortunes.check_health()
+            self.step_until(self.clock.now() + CHECK_SECONDS)
         self._nothing_is_left_open()
         if not self.closed_by_itself:
             self._everybody_serves()
@@ -218,6 +224,10 @@ class World:
         left = [*self.auditor.requests, *self.callers.open]
         if left:
             raise Violation("settled", f"{len(left)} requests are still open: {left[:3]}", now)
+        if not all(report.done() for report in self.misfortunes.reports):
+            raise Violation(
+                "settled", "a health check was asked for, and nobody was told what came of it", now
+            )
         if self.upstream.under_way:
             calls = list(self.upstream.under_way)
             raise Violation("settled", f"{len(calls)} calls are still open upstream: {calls[:3]}", now)

@@ -9,6 +9,7 @@ import wave
 import pytest
 
 from turnout import (
+    APIError,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
@@ -19,7 +20,7 @@ from turnout import (
 )
 from turnout.actors.deployment.minimal import CHECK_SECONDS, IMAGE_CHECK_SECONDS, minimal_request
 from turnout.messages.commands import Inspect
-from turnout.messages.health_commands import CheckDeployment
+from turnout.messages.health_commands import CheckDeployment, CheckHealth
 from turnout.messages.settings import parse_deployment
 from turnout.supervisor.fleet.health_checker import MAX_CHECKS, PATIENCE_SECONDS
 from turnout.testing import FakeClock, SimulatedProvider
@@ -507,6 +508,15 @@ def test_a_checker_that_crashes_fails_those_who_wait_and_comes_back(ward, entry)
 
     assert asyncio.run(main())["healthy_count"] == 1
     assert place.served() == "a"
+
+
+def test_a_supervisor_that_crashes_over_a_check_fails_who_asked_for_it(ward, entry):
+    place = ward(entry("a"))
+    supervisor = place.router._switchboard.supervisor._actor_weakref()
+    supervisor.message_handlers[CheckHealth] = lambda _message: 1 / 0
+    with pytest.raises(APIError, match="the Supervisor crashed"):
+        place.router.health_check()
+    assert place.router.health_check()["healthy_count"] == 1
 
 
 def test_a_router_that_is_closed_while_it_checks_says_so(ward, entry):
