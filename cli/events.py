@@ -12,12 +12,13 @@ import msgspec
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..actors.journal.sqlite_search import search
 from ..actors.runtime.clock import LoopClock
-from ..history.moments import HOW, Position, parse_moment, written
+from ..history.moments import HOW, Position, parse_moment
 from ..messages.errors import TurnoutError
 from ..messages.events import EVENT_TYPES
+from ..messages.moments import written
 from ..messages.problems import did_you_mean, quoted
 from ..supervisor.stories.story import in_words
-from .failure import Failure
+from .failure import Failure, complain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,11 +111,21 @@ def _print_from(arguments: argparse.Namespace, after: int, wanted: frozenset[str
     """
     with SqliteReader.open(arguments.journal) as reader:
         last = max(after, reader.last_position())
+        gone = _say_what_is_gone(reader, after)
         for recorded in _read(reader, arguments.stream, after, wanted):
             if recorded.position > last:
                 break
             print(_json(recorded) if arguments.json else _line(recorded))
+        _say_what_is_gone(reader, max(after, gone))  # meanwhile, under our hands
     return last
+
+
+def _say_what_is_gone(reader: SqliteReader, after: int) -> int:
+    """Say, where a person sees it and no program does, that not all is there; up to which position."""
+    trimmed = reader.trimmed()
+    if after < trimmed.position:
+        complain(f"{trimmed}; of what came before, only what is still needed is left")
+    return trimmed.position
 
 
 def _read(

@@ -44,6 +44,7 @@ COMMANDS = (
     "replay",
     "simulate",
     "stats",
+    "trim",
     "upstream",
     "verify",
 )

@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from ..history.facts import as_data, status_of
-from ..history.moments import written
 from ..messages.figures import dollars
+from ..messages.moments import written
 from ..supervisor.face.metrics_table import NOTHING, Table, plain
 from ..supervisor.stories.story import in_words
 

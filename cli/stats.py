@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with SqliteReader.open(arguments.journal.removeprefix("sqlite:///")) as reader:
             state = _counted(reader)
+            trimmed = reader.trimmed()
     except TurnoutError as error:
         raise Failure(str(error)) from None
     stats = usage_report(state)
@@ -75,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(stats, indent=2))
     else:
         _show(stats)
+        if trimmed.events:
+            print(f"\n{trimmed}" + ("; they are counted all the same" if stats["complete"] else ""))
     return 0
 
 

@@ -8,10 +8,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ..actors.journal.ports import JournalError
+from ..actors.journal.ports import JournalError, Trimmed
 from ..actors.journal.sqlite_history import SqliteHistory
 from ..actors.journal.sqlite_reader import SqliteReader
-from ..history.moments import written
 from ..history.verify import Findings, Verifier
 from ..messages.errors import TurnoutError
 from .failure import EXIT_FAILED, Failure
@@ -60,7 +59,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, and tell what was found."""
     try:
-        with SqliteReader.open(arguments.journal) as reader:
+        with SqliteReader.open(arguments.journal) as reader, reader.one_moment():
             report = _report(reader)
     except TurnoutError as error:
         raise Failure(str(error)) from None
@@ -92,7 +91,7 @@ def _report(reader: SqliteReader) -> dict[str, Any]:
 def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
     history = SqliteHistory(reader)
     last = reader.last_position()
-    trimmed = history.trimmed()
+    trimmed = reader.trimmed()
     with Progress("positions", last) as progress:
         for fault in history.faults(progress.tick):
             findings.add("file", f"SQLite finds: {fault}")
@@ -111,7 +110,7 @@ def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
         "snapshots_compared": verifier.states.compared,
         "snapshots_trusted": verifier.states.trusted,
         "events_lost": verifier.lost,
-        "removed_by_retention": {"events": trimmed.events, "position": trimmed.position, "at": trimmed.at},
+        "removed_by_retention": trimmed._asdict(),
         "bytes": history.used_bytes(),
     }
 
@@ -151,7 +150,6 @@ def _summary(report: dict[str, Any]) -> str:
         parts.append(f"{report['snapshots_trusted']:,} that nothing is left to compare with")
     if report["events_lost"]:
         parts.append(f"{report['events_lost']:,} events recorded as lost")
-    removed = report["removed_by_retention"]
-    if removed["events"]:
-        parts.append(f"{removed['events']:,} removed by retention, up to {written(removed['at'])}")
-    return " · ".join(parts)
+    summary = " · ".join(parts)
+    trimmed = Trimmed(**report["removed_by_retention"])
+    return f"{summary}\n{trimmed}" if trimmed.events else summary

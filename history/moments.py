@@ -11,7 +11,7 @@ from attrs import frozen
 from ..messages.errors import ConfigurationError
 from ..messages.problems import quoted
 
-__all__ = ["HOW", "Position", "parse_moment", "written"]
+__all__ = ["HOW", "Position", "parse_moment"]
 
 HOW = (
     "2026-03-01T14:05:00Z (UTC where no offset is said), 10m or 1h30m (so long ago), "
@@ -62,10 +62,3 @@ def _epoch(text: str) -> float:
 
 def _unclear(text: str) -> ConfigurationError:
     return ConfigurationError(f"{quoted(text)} is no moment: write {HOW}")
-
-
-def written(at: float) -> str:
-    """A moment as it is shown: UTC, to the millisecond."""
-    if not -6.2e10 < at < 2.5e11:  # years that a calendar has
-        return f"@{at:g}"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..actors.journal.open_scan import OF_INTEREST, REQUEST, OpenScan
 from ..actors.journal.ports import UnreadableEventError
-from ..messages.events import EVENT_TYPES, RequestAccepted, RouterStarted
-from .world import ENDINGS, REQUEST
+from ..supervisor.fleet.manager import ROUTER_STREAM
 
 if TYPE_CHECKING:
     from ..actors.journal.sqlite_history import Row, SqliteHistory
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["open_streams"]
 
 _items_of = msgspec.json.Decoder(list[tuple[int, float, str, int, msgspec.Raw]]).decode
-_ENDS = frozenset(name for name, kind in EVENT_TYPES.items() if kind in ENDINGS)
-_BEGINS = RequestAccepted.TYPE
-_STARTED = RouterStarted.TYPE
-ROUTER = "router"
 
 
 def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
@@ -30,31 +26,15 @@ def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
     notes is read from its beginning.
     """
     noted, streams = history.requests_noted(position)
+    scan = OpenScan(streams)
     for row in history.rows(noted):
         if row.batch > position:
             break
-        if row.stream.startswith(REQUEST):
-            _follow(row, noted, position, streams)
-        elif row.stream == ROUTER:
-            _interrupt(row, noted, position, streams)
-    return dict(sorted(streams.items(), key=itemgetter(1)))
-
-
-def _follow(row: Row, noted: int, position: int, streams: dict[str, int]) -> None:
-    for at, _, kind, _, _ in _items(row):
-        if noted < at <= position:
-            if kind == _BEGINS:
-                streams[row.stream] = at
-            elif kind in _ENDS:
-                streams.pop(row.stream, None)
-
-
-def _interrupt(row: Row, noted: int, position: int, streams: dict[str, int]) -> None:
-    """A router that starts has none of the requests of the one before."""
-    for at, _, kind, _, _ in _items(row):
-        if noted < at <= position and kind == _STARTED:
-            for stream in [stream for stream, first in streams.items() if first < at]:
-                del streams[stream]
+        if row.stream.startswith(REQUEST) or row.stream == ROUTER_STREAM:
+            for at, _, kind, _, _ in _items(row):
+                if kind in OF_INTEREST and noted < at <= position:
+                    scan.see(at, row.stream, kind)
+    return dict(sorted(scan.streams.items(), key=itemgetter(1)))
 
 
 def _items(row: Row) -> list[tuple[int, float, str, int, Any]]:

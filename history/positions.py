@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..actors.journal.codec import Recorded
-    from ..actors.journal.sqlite_history import Row, Trimmed
+    from ..actors.journal.ports import Trimmed
+    from ..actors.journal.sqlite_history import Row
     from ..messages.events import EventsLost
     from .verify import Findings
 
@@ -32,11 +33,14 @@ class Continuity:
 
     def __init__(self, trimmed: Trimmed, findings: Findings) -> None:
         self._floor = trimmed.position
+        self._removed = trimmed.events + trimmed.lost
         self._findings = findings
         self._position = 0
         self._missing = 0
         """Positions missing so far, those included that retention explains."""
+        self._below = 0
         self._unexplained = 0
+        """Those of them up to the trim, and those after it."""
         self._holes: list[tuple[int, int]] = []
         self._allowed = 0
         self._versions: dict[str, tuple[int, int]] = {}
@@ -85,6 +89,7 @@ class Continuity:
 
     def _hole(self, first: int, last: int) -> None:
         self._missing += last - first + 1
+        self._below += max(0, min(last, self._floor) - first + 1)
         first = max(first, self._floor + 1)
         if first > last:
             return
@@ -101,10 +106,20 @@ class Continuity:
         """The journal itself says that events are missing."""
         if event.first > self._floor:
             self._allowed += event.count
+        else:
+            self._removed += event.count
 
     def finish(self) -> None:
         """Hold what is missing against what was told."""
-        if self._damaged or self._unexplained <= self._allowed:
+        if self._damaged:
+            return
+        if self._below > self._removed:
+            self._findings.add(
+                "position",
+                f"{self._below - self._removed:,} events up to position {self._floor:,} are missing beyond "
+                "those that retention removed",
+            )
+        if self._unexplained <= self._allowed:
             return
         shown = ", ".join(_range(*hole) for hole in self._holes[:SHOWN])
         more = len(self._holes) - SHOWN

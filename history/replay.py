@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Self
 from attrs import frozen
 
 from ..actors.budget.treasury import STREAM as BUDGETS
+from ..actors.journal.ports import UnreadableEventError
 from ..actors.journal.sqlite_history import SqliteHistory
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..actors.journal.sqlite_search import search
 from ..actors.runtime.clock import LoopClock
 from ..messages.errors import ConfigurationError
+from ..messages.moments import written
 from ..supervisor.fleet.manager import ROUTER_STREAM
-from .moments import Position, parse_moment, written
+from .moments import Position, parse_moment
 from .opened import open_streams
 from .states import UNREADABLE
 from .world import DEPLOYMENT, World
@@ -133,16 +135,24 @@ class Replay:
             when = (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
         if isinstance(when, Position):
             position = min(when.number, self._reader.last_position())
+            trimmed = self._reader.trimmed()
+            if trimmed.events and position == trimmed.position:  # what happened there may be gone
+                return position, trimmed.at
             found = self._reader.read(after=position - 1, limit=1) if position > 0 else ()
             return position, next((recorded.at for recorded in found), 0.0)
-        return self._reader.first_after(when) - 1, when
+        position = self._reader.first_after(when) - 1
+        trimmed = self._reader.trimmed()
+        if when < trimmed.at:  # whatever is still there of that time is not all there was
+            position = min(position, trimmed.position - 1)
+        elif position < trimmed.position:  # what was after that is gone
+            position = trimmed.position
+        return position, when
 
     def world_at(self, position: int, at: float) -> World:
         """All that the events up to `position` rebuild; it may be taken further with `World.apply`.
 
         `at` is the router time to which it is taken: see `place`.
         """
-        self._must_be_kept(position)
         world = World()
         self._rebuild(world, ROUTER_STREAM, position, at)
         self._rebuild(world, BUDGETS, position, at)
@@ -151,18 +161,32 @@ class Replay:
         names = dict.fromkeys((*world.fleet.listings, *_asked(world.requests.values())))
         begun = {name: self._begin(world, name, position, at) for name in map(DEPLOYMENT.__add__, names)}
         self._apply_all(world, begun, position, MAX_POSITIONS)
+        self._must_be_kept(position)  # now: a router may have gone on trimming meanwhile
         return world
 
     def events(self, after: int, until: int | None = None) -> Iterator[Recorded]:
-        """What happened after position `after`, up to and with `until`, or to the end."""
-        events = self._reader.read(after=after)
+        """What happened after position `after`, up to and with `until`, or to the end.
+
+        Raises:
+            ConfigurationError: while iterating: retention has removed what comes next.
+        """
+        events = self._kept_events(after)
         return events if until is None else takewhile(lambda recorded: recorded.position <= until, events)
+
+    def _kept_events(self, after: int) -> Iterator[Recorded]:
+        for recorded in self._reader.read(after=after):
+            if recorded.position > after + 1:  # lost, or removed under our hands
+                self._must_be_kept(after)
+            after = recorded.position
+            yield recorded
 
     def beginning(self) -> tuple[int, float]:
         """The first moment that can be looked at: before everything, or where retention ends; see `place`."""
-        position = self._history.trimmed().position
-        first = next(self._reader.read(after=position, limit=1), None)
-        return position, 0.0 if first is None else first.at
+        trimmed = self._reader.trimmed()
+        if trimmed.events:
+            return trimmed.position, trimmed.at
+        first = next(self._reader.read(limit=1), None)
+        return 0, 0.0 if first is None else first.at
 
     def last_position(self) -> int:
         """The position of the last event."""
@@ -171,12 +195,9 @@ class Replay:
     # -- rebuilding
 
     def _must_be_kept(self, position: int) -> None:
-        trimmed = self._history.trimmed()
+        trimmed = self._reader.trimmed()
         if position < trimmed.position:
-            msg = (
-                f"journal {str(self._reader.path)!r}: that moment (position {position}) is gone: retention "
-                f"removed events up to {written(trimmed.at)} (position {trimmed.position})"
-            )
+            msg = f"journal {str(self._reader.path)!r}: that moment is gone: {trimmed}"
             raise ConfigurationError(msg)
 
     def _rebuild(self, world: World, stream: str, position: int, at: float) -> None:
@@ -184,14 +205,21 @@ class Replay:
 
     def _begin(self, world: World, stream: str, position: int, at: float) -> int:
         """Take up the last snapshot that can be read, and give its position; with none, the beginning."""
+        trimmed = self._reader.trimmed()
         snapshot = self._history.snapshot_at(stream, position, at)
-        if snapshot is None and self._history.trimmed().events:  # what was before it is gone
+        if snapshot is None and trimmed.events:  # what was before it is gone
             snapshot = self._history.snapshot_at(stream, position, math.inf)
         if snapshot is None:
             return 0
         try:
             world.adopt(snapshot)
-        except UNREADABLE:  # of another version: it is only a shortcut
+        except UNREADABLE:  # of another version: it is only a shortcut, while the events are there
+            if trimmed.events:
+                msg = (
+                    f"the snapshot of {stream!r} at position {snapshot.position} cannot be read by this "
+                    f"version, and events before it are gone: {trimmed}"
+                )
+                raise UnreadableEventError(msg) from None
             return 0
         return snapshot.position
 

@@ -3,7 +3,7 @@
 What is held to be true of a journal:
 
 * the events of a stream have versions 1, 2, 3, ..., and positions grow: without a gap, save where
-  `EventsLost` tells of one, and before where retention removed events;
+  `EventsLost` tells of one; up to where retention removed events as many are missing as it says;
 * every event can be read by this version of Turnout;
 * what the events of a stream rebuild is what its snapshots say.
 """
@@ -24,8 +24,8 @@ from .states import SnapshotCheck
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..actors.journal.ports import Snapshot
-    from ..actors.journal.sqlite_history import Row, Trimmed
+    from ..actors.journal.ports import Snapshot, Trimmed
+    from ..actors.journal.sqlite_history import Row
 
 __all__ = ["MAX_FINDINGS", "Finding", "Findings", "Verifier"]
 

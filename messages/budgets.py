@@ -10,12 +10,12 @@ Without a period a budget never resets.
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
 from .problems import did_you_mean, given, number_in
+from .sizes import HOW_SECONDS, seconds_in
 from .values import Value
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ WEEK = 7 * DAY
 MONDAY = 4 * DAY
 """Seconds from the epoch, a Thursday, to a Monday."""
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": WEEK, "mo": 30 * DAY}
-_PERIOD = re.compile(r"([1-9]\d{0,8})(mo|[smhdw])")
 _NAMES = {
     "budget_limit": "limit",
     "max_budget": "limit",
@@ -130,15 +128,11 @@ def budget_of(limit: Any, period: Any, reset: Any, path: str) -> BudgetRule:
         raise ConfigurationError(msg)
     if period is None:
         return BudgetRule(float(limit))
-    match = _PERIOD.fullmatch(period) if isinstance(period, str) else None
-    count = int(match[1]) if match is not None else 0
-    seconds = count * _UNITS[match[2]] if match is not None else math.inf
-    if match is None or seconds > MAX_PERIOD_SECONDS:
-        msg = (
-            f'{path}.budget_duration = {given(period)}: must be like "30s", "15m", "1h", "1d", "1w" or "1mo"'
-        )
+    seconds = seconds_in(period)
+    if seconds is None or seconds > MAX_PERIOD_SECONDS:
+        msg = f"{path}.budget_duration = {given(period)}: must be like {HOW_SECONDS}"
         raise ConfigurationError(msg)
-    months = count if match[2] == "mo" else 0
+    months = int(period.removesuffix("mo")) if period.endswith("mo") else 0
     return BudgetRule(float(limit), period, seconds, months, reset == "rolling")
 
 

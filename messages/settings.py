@@ -38,6 +38,7 @@ from .policies import (
 from .problems import configuration_error, did_you_mean, given, listed, quoted
 from .redaction import public
 from .requests import HedgeAfter  # noqa: TC001  (pydantic resolves it)
+from .sizes import HOW_BYTES, HOW_SECONDS, bytes_in, seconds_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -68,6 +69,9 @@ STRATEGIES = (
     "adaptive",
 )
 MAX_PRIORITY = 255
+
+MIN_JOURNAL_BYTES = 1_000_000
+"""A journal that may be smaller holds next to nothing: snapshots are kept whatever the limit."""
 
 _HANDLED_BY_THE_ROUTER = ("clock", "journal", "model_list", "seed", "transport")
 _ALIASES = {"enable_pre_call_check": "enable_pre_call_checks", "tag_filtering": "enable_tag_filtering"}
@@ -180,6 +184,30 @@ _Strategy = Annotated[
     BeforeValidator(_strategy),
     PlainSerializer(lambda value: value if isinstance(value, str) else f"<{type(value).__name__}>"),
 ]
+
+
+def _age(raw: Any) -> Any:
+    if not isinstance(raw, str):
+        return raw
+    seconds = seconds_in(raw)
+    if seconds is None:
+        msg = f"must be seconds, or like {HOW_SECONDS}"
+        raise ValueError(msg)
+    return seconds
+
+
+def _amount(raw: Any) -> Any:
+    if not isinstance(raw, str):
+        return raw
+    amount = bytes_in(raw)
+    if amount is None:
+        msg = f"must be a number of bytes, or like {HOW_BYTES}"
+        raise ValueError(msg)
+    return amount
+
+
+_Age = Annotated[Seconds, BeforeValidator(_age), Field(gt=0)]
+_Bytes = Annotated[Count, BeforeValidator(_amount), Field(ge=MIN_JOURNAL_BYTES)]
 _Positive = Annotated[Seconds, Field(gt=0)]
 _Wait = Annotated[Seconds, Field(ge=0)]
 _AtLeastOne = Annotated[Count, Field(ge=1)]
@@ -316,6 +344,15 @@ class RouterSettings(Settings):
     `user`."""
     prompt_cache_affinity: bool = False
     """A long prompt goes where its beginning was seen in the last minutes."""
+
+    # -- The journal
+
+    journal_max_age: _Age | None = None
+    """Events of the journal are kept so many seconds (or `"30d"`), and longer only where they are still
+    needed; see [Retention](semantics.md#retention)."""
+    journal_max_bytes: _Bytes | None = None
+    """What the journal's file may hold, in bytes (or `"1G"`): the oldest events go first. Without either
+    setting all is kept, in a file; a journal in memory has a bound of its own."""
 
     # -- Budgets, alerts and callbacks
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..actors.journal.codec import Recorded
-    from ..actors.journal.ports import Snapshot
+    from ..actors.journal.ports import Holdings, Snapshot, Trimmed, Trimming
 
 __all__ = ["FaultyStore"]
 
@@ -86,6 +86,21 @@ class FaultyStore:
 
     def snapshot(self, stream: str) -> Snapshot | None:
         return self._kept.snapshot(stream)
+
+    def holdings(self) -> Holdings:
+        return self._kept.holdings()
+
+    def last_before(self, at: float) -> int:
+        return self._kept.last_before(at)
+
+    def trim(self, cut: int, reason: str, now: float) -> Trimming:
+        if self.fault == "failing":
+            msg = "the disk is full (as told)"
+            raise JournalError(msg)
+        return self._kept.trim(cut, reason, now)
+
+    def trimmed(self) -> Trimmed:
+        return self._kept.trimmed()
 
     def close(self) -> None:
         """Nothing to let go of: what is kept can be opened again."""

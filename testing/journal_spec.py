@@ -12,16 +12,24 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from ..actors.journal.codec import Recorded
-from ..actors.journal.ports import Snapshot
-from ..messages.events import CallOpened, CooldownEnded, CooldownStarted, RequestCancelled
+from ..actors.journal.ports import ACCOUNT, Snapshot
+from ..messages.events import (
+    CallOpened,
+    CooldownEnded,
+    CooldownStarted,
+    RequestAccepted,
+    RequestCancelled,
+    RouterStarted,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from ..actors.journal.ports import JournalStore
+    from ..actors.journal.ports import ForgetfulStore, JournalStore
 
 __all__ = ["JournalSpec"]
 
@@ -43,11 +51,39 @@ _TWO_STREAMS = [
 ]
 
 
+def _request(position: int, name: str, version: int, *, ends: bool = False) -> Recorded:
+    event: Any = CallOpened("call", name, 0.5)  # whatever comes in between
+    if version == 1:
+        event = RequestAccepted(name, "chat", "g", "g", stream=False, deadline=9e9, input_tokens=1)
+    elif ends:
+        event = RequestCancelled(name, 1, 0.5)
+    return Recorded(position, f"request/{name}", version, 1_000.0 + position, event)
+
+
+_TWO_REQUESTS = [
+    _request(1, "over", 1),
+    _line(2, "deployment/a", 1),
+    _request(3, "open", 1),
+    _line(4, "deployment/b", 1),
+    _request(5, "over", 2, ends=True),
+    _line(6, "deployment/a", 2),
+    _request(7, "open", 2),
+    _line(8, "deployment/a", 3),
+    _line(9, "deployment/b", 2),
+    _request(10, "open", 3, ends=True),
+    _line(11, "deployment/a", 4),
+]
+"""Of a store that forgets: one request is over before position 6, the other is open from 3 to 10."""
+
+
 class JournalSpec:
     """Subclass, override `open` (and the attributes that differ), and let pytest collect it."""
 
     survives_reopening = True
     """Whether a store opened again on the same folder still has everything."""
+
+    forgets = True
+    """Whether it is a `ForgetfulStore`, of which `journal_max_age` and `journal_max_bytes` can be asked."""
 
     def open(self, folder: Path) -> JournalStore:
         """Open the store that keeps its files in `folder`; the same one each time."""
@@ -238,3 +274,181 @@ class JournalSpec:
         else:
             assert list(again.read()) == []
         again.close()
+
+    # -- forgetting
+
+    def _forgetful(self, folder: Path, lines: Iterable[Recorded], counted: int) -> ForgetfulStore:
+        """One that holds these events, and whose account has counted so far."""
+        store = cast("ForgetfulStore", self.open(folder))
+        for line in lines:  # each alone: a store may cut between batches only
+            store.append([line])
+        store.save_snapshot(Snapshot(ACCOUNT, 0, counted, 1.0, {}))
+        return store
+
+    @staticmethod
+    def _trim(store: ForgetfulStore, cut: int) -> frozenset[str]:
+        """Trim to the end; the streams that no snapshot covers."""
+        while True:
+            step = store.trim(cut, "the spec", 2_000.0)
+            if not step.more:
+                return step.uncovered
+
+    @staticmethod
+    def _positions(store: JournalStore, stream: str | None = None) -> list[int]:
+        return [line.position for line in store.read(stream)]
+
+    def test_a_request_that_was_over_goes_and_one_that_was_open_stays_whole(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        self._trim(store, 7)
+        assert self._positions(store, "request/over") == []
+        assert self._positions(store, "request/open") == [3, 7, 10]
+        self._trim(store, 10)
+        assert self._positions(store, "request/open") == []
+        store.close()
+
+    def test_the_requests_of_a_router_that_died_are_over_when_the_next_one_starts(
+        self, tmp_path: Path
+    ) -> None:
+        if not self.forgets:
+            return
+        started = Recorded(8, "router", 1, 1_008.0, RouterStarted(None, {}))
+        store = self._forgetful(tmp_path, [*_TWO_REQUESTS[:7], started, _request(9, "new", 1)], 9)
+        self._trim(store, 7)
+        assert self._positions(store, "request/open") == [3, 7]
+        self._trim(store, 9)
+        assert self._positions(store, "request/open") == []
+        assert self._positions(store, "request/new") == [9]
+        store.close()
+
+    def test_of_an_owner_what_came_before_its_last_snapshot_goes(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        snapshot = Snapshot("deployment/a", 3, 8, 1_008.0, {"three": 3})
+        store.save_snapshot(snapshot)
+        self._trim(store, 10)
+        assert self._positions(store, "deployment/a") == [11]
+        assert store.snapshot("deployment/a") == snapshot
+        assert store.last_version("deployment/a") == 4
+        store.close()
+
+    def test_a_snapshot_that_is_later_than_the_cut_does_not_count(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        for position, at in (
+            (8, 1_008.0),
+            (6, 1_009.0),
+        ):  # a snapshot forgets what was over when it was taken
+            folder = tmp_path / str(position)
+            folder.mkdir()
+            store = self._forgetful(folder, _TWO_REQUESTS, 11)
+            store.save_snapshot(Snapshot("deployment/a", 3, position, at, {}))
+            self._trim(store, 7)
+            assert self._positions(store, "deployment/a") == [2, 6, 8, 11]
+            store.close()
+
+    def test_what_deployments_did_while_a_request_is_open_stays_with_it(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        store.save_snapshot(Snapshot("deployment/a", 2, 6, 1_006.0, {}))
+        self._trim(store, 7)
+        assert self._positions(store, "deployment/a") == [2, 6, 8, 11]
+        self._trim(store, 10)
+        assert self._positions(store, "deployment/a") == [8, 11]
+        store.close()
+
+    def test_a_stream_without_a_snapshot_stays_and_is_named(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        store.save_snapshot(Snapshot("deployment/a", 4, 11, 1_011.0, {}))
+        assert self._trim(store, 11) == {"deployment/b"}
+        assert self._positions(store) == [4, 9]
+        assert store.versions() == {"deployment/a": 4, "deployment/b": 2, ACCOUNT: 0}
+        store.close()
+
+    def test_nothing_goes_that_the_account_has_not_counted(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 4)
+        self._trim(store, 11)
+        assert self._positions(store) == list(range(1, 12))
+        store.save_snapshot(Snapshot(ACCOUNT, 0, 5, 1.0, {}))
+        self._trim(store, 11)
+        assert self._positions(store, "request/over") == []
+        assert store.trimmed().position <= 5
+        store.close()
+
+    def test_what_is_gone_is_told(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        assert store.trimmed().events == 0
+        self._trim(store, 7)
+        told = store.trimmed()
+        assert (told.position, told.at, told.events) == (7, 1_007.0, 2)
+        assert (told.on, told.reason) == (2_000.0, "the spec")
+        self._trim(store, 10)
+        assert (store.trimmed().position, store.trimmed().events) == (10, 5)
+        self._trim(store, 3)
+        assert store.trimmed().position == 10
+        store.close()
+
+    def test_positions_go_on_when_everything_is_gone(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        lines = [_request(1, "x", 1), _request(2, "x", 2, ends=True)]
+        store = self._forgetful(tmp_path, lines, 2)
+        self._trim(store, 2)
+        assert list(store.read()) == []
+        assert store.last_position() == 2
+        store.append([_line(3, "deployment/a", 1)])
+        assert self._positions(store) == [3]
+        store.close()
+
+    def test_what_is_held_is_known_before_it_is_cut(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 9)
+        held = store.holdings()
+        assert (held.last, held.first_at, held.counted) == (11, 1_001.0, 9)
+        assert [store.last_before(at) for at in (0.0, 1_000.9, 1_001.0, 1_006.5, 9e9)] == [0, 0, 1, 6, 11]
+        store.close()
+
+    def test_events_may_be_appended_between_the_steps_of_a_trim(self, tmp_path: Path) -> None:
+        if not self.forgets:
+            return
+        store = self._forgetful(tmp_path, _TWO_REQUESTS, 11)
+        position = 11
+        while True:
+            position += 1
+            more = store.trim(10, "the spec", 2_000.0).more
+            store.append([_line(position, "deployment/a", position - 7)])
+            if not more:
+                break
+        assert self._positions(store, "deployment/a")[-1] == position == store.last_position()
+        assert self._positions(store, "request/open") == []
+        store.close()
+
+    def test_a_trim_that_was_cut_short_is_brought_to_its_end_by_the_next(self, tmp_path: Path) -> None:
+        if not (self.forgets and self.survives_reopening):
+            return
+        for steps in range(1, 30):
+            folder = tmp_path / str(steps)
+            folder.mkdir()
+            store = self._forgetful(folder, _TWO_REQUESTS, 11)
+            over = not all(store.trim(10, "the spec", 2_000.0).more for _ in range(steps))
+            store.close()
+            store = cast("ForgetfulStore", self.open(folder))
+            self._trim(store, 10)
+            self._trim(store, 11)
+            assert [line for line in store.read() if line.stream.startswith("request/")] == []
+            assert store.trimmed().events == 5
+            store.close()
+            if over:
+                return
+        msg = "a trim of eleven events takes a bounded number of steps"
+        raise AssertionError(msg)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
-from .ports import JournalError
+from ...messages.events import EventsLost
+from .open_scan import REQUEST, OpenScan
+from .ports import ACCOUNT, Holdings, JournalError, Trimmed, Trimming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,11 @@ class MemoryStore:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._ring: deque[Recorded] = deque(maxlen=kept)
+        self._needed: tuple[Recorded, ...] = ()
+        """Older than the ring: what retention had to leave."""
         self._snapshots: dict[str, Snapshot] = {}
+        self._trimmed = Trimmed()
+        self._last = 0
         self.take = self._ring.append
         """Append one event, at the price of a deque's append."""
 
@@ -47,40 +53,110 @@ class MemoryStore:
         return f"<MemoryStore {len(self._ring)}/{self._ring.maxlen} events>"
 
     def append(self, batch: Sequence[Recorded]) -> None:
-        last = self._ring[-1].position if self._ring else 0
+        last = self._last_event()
         self._ring.extend(recorded for recorded in batch if recorded.position > last)
 
     def read(self, stream: str | None = None, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
         found = (
             recorded
-            for recorded in copied(self._ring)
+            for recorded in self._events()
             if recorded.position > after and (stream is None or recorded.stream == stream)
         )
         return islice(found, limit)
 
+    def _events(self) -> list[Recorded]:
+        """All there are, at one moment: a trim takes them from the ring after it has put them aside."""
+        while True:
+            needed, ring = self._needed, copied(self._ring)
+            if needed is self._needed:
+                last = needed[-1].position if needed else 0
+                return [*needed, *(recorded for recorded in ring if recorded.position > last)]
+
+    def _last_event(self) -> int:
+        return self._ring[-1].position if self._ring else self._last
+
     def last_position(self) -> int:
-        newest = self._ring[-1].position if self._ring else 0
-        return max(newest, *(snapshot.position for snapshot in self._snapshots.values()), 0)
+        return max(self._last_event(), *(snapshot.position for snapshot in self._snapshots.values()), 0)
 
     def last_version(self, stream: str) -> int:
         snapshot = self._snapshots.get(stream)
         saved = 0 if snapshot is None else snapshot.version
-        for recorded in reversed(copied(self._ring)):
+        for recorded in reversed(self._events()):
             if recorded.stream == stream:
                 return max(saved, recorded.version)
         return saved
 
     def versions(self) -> dict[str, int]:
-        last = {recorded.stream: recorded.version for recorded in copied(self._ring)}
+        last = {recorded.stream: recorded.version for recorded in self._events()}
         for stream, snapshot in self._snapshots.items():  # ahead of the events where some were lost
             last[stream] = max(snapshot.version, last.get(stream, 0))
-        return {stream: version for stream, version in last.items() if not stream.startswith("request/")}
+        return {stream: version for stream, version in last.items() if not stream.startswith(REQUEST)}
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshots[snapshot.stream] = snapshot
 
     def snapshot(self, stream: str) -> Snapshot | None:
         return self._snapshots.get(stream)
+
+    # -- forgetting
+
+    def holdings(self) -> Holdings:
+        """Bytes are not what bounds it: it is a ring."""
+        account = self._snapshots.get(ACCOUNT)
+        first = self._ring[0].at if self._ring else None
+        counted = 0 if account is None else account.position
+        return Holdings(self._trimmed, self.last_position(), first, counted, bytes=0)
+
+    def last_before(self, at: float) -> int:
+        before = takewhile(lambda recorded: recorded.at <= at, self._ring)
+        return max((recorded.position for recorded in before), default=0)
+
+    def trim(self, cut: int, reason: str, now: float) -> Trimming:
+        """All of it at once."""
+        cut = min(cut, self.holdings().counted)
+        before = [recorded for recorded in self._events() if recorded.position <= cut]
+        if cut <= self._trimmed.position or not before:
+            return Trimming(more=False)
+        scan = OpenScan()
+        for recorded in before:
+            scan.see(recorded.position, recorded.stream, recorded.event.TYPE)
+        base = min([cut, *(first - 1 for first in scan.streams.values())])
+        at = before[-1].at
+        covered = {
+            name: s.position for name, s in self._snapshots.items() if s.position <= base and s.at <= at
+        }
+        going = {
+            recorded.position
+            for recorded in before
+            if (
+                recorded.stream not in scan.streams
+                if recorded.stream.startswith(REQUEST)
+                else recorded.position <= covered.get(recorded.stream, 0)
+            )
+        }
+        self._tell(cut, at, [recorded for recorded in before if recorded.position in going], reason, now)
+        self._last = self._last_event()
+        kept = [recorded for recorded in before if recorded.position not in going]
+        self._needed = tuple(kept[-(self._ring.maxlen or 0) :])
+        while self._ring and self._ring[0].position <= cut:
+            self._ring.popleft()
+        return Trimming(more=False, uncovered=frozenset(filter(None, map(self._uncovered, kept))))
+
+    def _uncovered(self, recorded: Recorded) -> str | None:
+        """The stream of an event that only a new snapshot would make superfluous."""
+        snapshot = self._snapshots.get(recorded.stream)
+        owned = not recorded.stream.startswith(REQUEST)
+        return (
+            recorded.stream if owned and (snapshot is None or snapshot.position < recorded.position) else None
+        )
+
+    def _tell(self, cut: int, at: float, going: list[Recorded], reason: str, now: float) -> None:
+        lost = sum(recorded.event.count for recorded in going if type(recorded.event) is EventsLost)
+        so_far = self._trimmed
+        self._trimmed = Trimmed(cut, at, so_far.events + len(going), so_far.lost + lost, now, reason)
+
+    def trimmed(self) -> Trimmed:
+        return self._trimmed
 
     def close(self) -> None:
         """Nothing to let go of; the events stay readable."""

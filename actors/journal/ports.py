@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attrs import frozen
 
 from ...messages.errors import TurnoutError
+from ...messages.moments import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,13 +15,23 @@ if TYPE_CHECKING:
     from .codec import Recorded
 
 __all__ = [
+    "ACCOUNT",
+    "ForgetfulStore",
+    "Holdings",
     "JournalError",
     "JournalHealth",
     "JournalStore",
     "Snapshot",
+    "Trimmed",
+    "Trimming",
     "UnreadableEventError",
     "UnwritableEventError",
 ]
+
+
+ACCOUNT = "usage"
+"""Under which the account of what was used saves its snapshots: a fold over everybody's events, so that none
+of them may go before it is counted there."""
 
 
 class JournalError(TurnoutError):
@@ -71,6 +82,67 @@ class JournalHealth:
     lost: int
 
 
+class Trimmed(NamedTuple):
+    """What retention removed so far, all in all.
+
+    Attributes:
+        position: moments before this one are gone; events up to it are, save those that are still needed.
+        at: its router time.
+        events: how many were removed.
+        lost: how many more are missing among those, since the journal had lost them: what told of it is
+            removed as well.
+        on: router time of the latest removal.
+        reason: `journal_max_age`, `journal_max_bytes`, or who else asked for it.
+    """
+
+    position: int = 0
+    at: float = 0.0
+    events: int = 0
+    lost: int = 0
+    on: float = 0.0
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.events:,} events up to position {self.position:,} ({written(self.at)}) were removed by "
+            f"retention ({self.reason}) on {written(self.on)}"
+        )
+
+
+@frozen
+class Holdings:
+    """What a store holds, as far as retention must know.
+
+    Attributes:
+        trimmed: what is gone.
+        last: the position of the last event.
+        first_at: router time of the first event after the trim; None when there is none.
+        counted: the position up to which the account has counted; what comes after it cannot go.
+        bytes: how many the store uses; 0 where that is not what bounds it.
+        unfinished: whether a trim was begun and not brought to its end.
+    """
+
+    trimmed: Trimmed
+    last: int
+    first_at: float | None
+    counted: int
+    bytes: int
+    unfinished: bool = False
+
+
+@frozen
+class Trimming:
+    """How far a trim has come.
+
+    Attributes:
+        more: whether there is more to do: call again.
+        uncovered: at its end, the streams that keep events since no snapshot was taken after them.
+    """
+
+    more: bool
+    uncovered: frozenset[str] = frozenset()
+
+
 class JournalStore(Protocol):
     """Keeps events and snapshots. `JournalSpec` in :mod:`turnout.testing.journal_spec` is the contract.
 
@@ -118,4 +190,37 @@ class JournalStore(Protocol):
 
     def close(self) -> None:
         """Let go of files. Idempotent."""
+        ...
+
+
+class ForgetfulStore(JournalStore, Protocol):
+    """A store that can let go of old events, for `journal_max_age` and `journal_max_bytes`.
+
+    Called by the thread that appends. What must be right at any moment, between the calls of one trim
+    and after a crash: every owner's state, and any moment after the trim, is rebuilt exactly; of every
+    request either all of its events are there or none.
+    """
+
+    def holdings(self) -> Holdings:
+        """What there is."""
+        ...
+
+    def last_before(self, at: float) -> int:
+        """A position that all events up to are not after router time `at`: the last one, or nearly so."""
+        ...
+
+    def trim(self, cut: int, reason: str, now: float) -> Trimming:
+        """Do some of what it takes to remove events up to position `cut`; called until it is done.
+
+        Removed are requests that were over at `cut`, each of them whole; and of any other stream the events
+        up to its last snapshot that is not after `cut`, nor after the beginning of a request that was open
+        then. That snapshot is kept. The store may choose an earlier `cut`, and never takes one after what
+        the account has counted.
+
+        `reason` and `now`, router time, are kept, and told by `trimmed`.
+        """
+        ...
+
+    def trimmed(self) -> Trimmed:
+        """What was removed so far. From any thread."""
         ...

@@ -15,6 +15,7 @@ fsync per group, in the writer's thread, and with that `confirm()` means what it
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -25,25 +26,33 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...messages.errors import ConfigurationError
-from .ports import JournalError, UnwritableEventError
+from . import sqlite_trim
+from .ports import JournalError, Trimming, UnwritableEventError
 from .sqlite_checkpoints import OpenRequests, keep_snapshot
 from .sqlite_file import FileLock, open_for_reading, open_for_writing
 from .sqlite_reader import LAST_POSITION, SqliteReader
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from .codec import Recorded
-    from .ports import Snapshot
+    from .ports import Holdings, Snapshot
 
 __all__ = ["SqliteStore"]
+
+log = logging.getLogger("turnout.journal")
 
 BUSY_SECONDS = 1.0
 """How long a statement waits for someone else who has the file locked."""
 
 SLICE = 2_048
 """Events in one statement. Encoding them holds the interpreter for about 2 ms; then others have a turn."""
+
+STAYS_LARGE = (
+    "was made by an older version: what is removed leaves room that is used again, but the file gets no "
+    "smaller; `turnout trim`, while no router has it, mends that"
+)
 
 _SAVE = "INSERT OR REPLACE INTO snapshots (stream, version, position, at, state) VALUES (?, ?, ?, ?, ?)"
 
@@ -73,6 +82,8 @@ class SqliteStore(SqliteReader):
         self._unsure = False
         self._closed = False
         self._open_requests = OpenRequests()
+        self._trim: Generator[None, None, frozenset[str]] | None = None
+        self._trimmed_to = 0
 
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self.path)!r}{' · closed' if self._closed else ''}>"
@@ -119,6 +130,40 @@ class SqliteStore(SqliteReader):
             database.execute(_SAVE, row)
             if snapshot.version:  # a stream without events, such as `usage`, is its own and nobody else's
                 keep_snapshot(database, row)
+
+    # -- forgetting
+
+    def holdings(self) -> Holdings:
+        with self._trouble():
+            return sqlite_trim.holdings(self._database)
+
+    def last_before(self, at: float) -> int:
+        with self._trouble():
+            return sqlite_trim.last_before(self._database, at)
+
+    def trim(self, cut: int, reason: str, now: float) -> Trimming:
+        if self._trim is None or cut != self._trimmed_to:
+            if self._trim is not None:
+                self._trim.close()
+            if not self._trimmed_to and not sqlite_trim.shrinks(self._database):
+                log.warning("journal %r %s", str(self.path), STAYS_LARGE)
+            self._trimmed_to = cut
+            self._trim = sqlite_trim.trim(self._database, self._transaction, cut, reason, now)
+        try:
+            with self._trouble():
+                next(self._trim)
+        except StopIteration as end:
+            self._trim = None
+            return Trimming(more=False, uncovered=end.value)
+        except BaseException:
+            self._trim = None  # what was committed stands; the next one goes on from there
+            raise
+        return Trimming(more=True)
+
+    def compact(self) -> None:
+        """Give all free room back to the file system, which takes its time."""
+        with self._trouble():
+            sqlite_trim.compact(self._database)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

@@ -73,13 +73,19 @@ CREATE TABLE IF NOT EXISTS open_requests (     -- those that were open after the
     position INTEGER PRIMARY KEY,
     requests TEXT NOT NULL                     -- JSON: [[stream, position of its first event], ...]
 );
-CREATE TABLE IF NOT EXISTS trims (             -- one row: what retention removed
+CREATE TABLE IF NOT EXISTS trims (             -- one row: what retention removed, see ports.Trimmed
     position INTEGER NOT NULL,
     at REAL NOT NULL,
-    events INTEGER NOT NULL
+    events INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    trimmed_at REAL NOT NULL,
+    reason TEXT NOT NULL,
+    swept INTEGER NOT NULL                     -- how far the latest trim has come; `position` when it is done
 );
 COMMIT;
 """
+# Files of a while ago have it with three columns, and nothing in it.
+_HAS_TRIMS = "SELECT count(*) FROM pragma_table_info('trims') WHERE name = 'swept'"
 _LATER_TABLES = {"snapshot_history", "open_requests", "trims"}
 _SEAL = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 
@@ -164,6 +170,9 @@ def _claim(database: sqlite3.Connection, path: Path) -> None:
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # retention gives pages back
         database.executescript(_SCHEMA + _SEAL)
     tables = check_that_it_is_ours(database, path)
+    if "trims" in tables and not database.execute(_HAS_TRIMS).fetchone()[0]:
+        database.execute("DROP TABLE trims")
+        tables.discard("trims")
     if not tables >= _LATER_TABLES:
         database.executescript(_LATER_SCHEMA)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .sqlite_reader import SqliteReader
 
-__all__ = ["Row", "SqliteHistory", "Trimmed"]
+__all__ = ["Row", "SqliteHistory"]
 
 STEPS_BETWEEN_LOOKS = 100_000
 """Steps of SQLite's machine between two calls of who watches a long statement."""
@@ -48,14 +48,6 @@ class Row(NamedTuple):
     events: str
 
 
-class Trimmed(NamedTuple):
-    """What retention removed: so many events, none of them after `position`, the latest at `at`."""
-
-    position: int = 0
-    at: float = 0.0
-    events: int = 0
-
-
 class SqliteHistory:
     """Looks deeper into a file that a reader has open."""
 
@@ -79,13 +71,6 @@ class SqliteHistory:
         """The position of the first event that is there; 0 for none."""
         first = next(iter(self._reader.read(limit=1)), None)
         return 0 if first is None else first.position
-
-    def trimmed(self) -> Trimmed:
-        """What retention removed so far."""
-        if "trims" not in self._tables:
-            return Trimmed()
-        rows = self._reader._ask("SELECT position, at, events FROM trims")
-        return Trimmed(*rows[0]) if rows else Trimmed()
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Every snapshot of every stream, each stream's in the order of positions.

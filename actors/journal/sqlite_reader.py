@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +17,7 @@ import msgspec
 
 from ...messages.errors import ConfigurationError
 from .codec import Recorded, decode_event
-from .ports import JournalError, Snapshot, UnreadableEventError
+from .ports import JournalError, Snapshot, Trimmed, UnreadableEventError
 from .sqlite_file import check_that_it_is_ours, open_for_looking
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import TracebackType
 
-__all__ = ["LAST_POSITION", "SELECT", "Row", "SqliteReader", "events_of"]
+__all__ = ["LAST_POSITION", "NAMES", "SELECT", "Row", "SqliteReader", "events_of"]
 
 PAGE = 256
 """Rows that a reader fetches at a time, so that it keeps no transaction open."""
@@ -46,7 +47,7 @@ SELECT max(ifnull((SELECT version FROM runs WHERE stream = ?1 ORDER BY last DESC
 """
 
 # From name to name along the index, jumping over the requests ("0" is the character after "/").
-_STREAMS = """
+NAMES = """
 WITH RECURSIVE names(name) AS (
     SELECT min(stream) FROM runs
     UNION ALL
@@ -54,14 +55,16 @@ WITH RECURSIVE names(name) AS (
             WHERE stream > iif(name >= 'request/' AND name < 'request0', 'request0', name))
     FROM names WHERE name IS NOT NULL
 )
-SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots
 """
+_STREAMS = f"{NAMES} SELECT name FROM names WHERE name IS NOT NULL UNION SELECT stream FROM snapshots"  # noqa: S608
 
 SELECT = "SELECT last, stream, version, batch, events FROM runs"
 _LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream = ?"
 _ANY_OF_KIND = "SELECT 1 FROM runs WHERE stream >= ? AND stream < ? LIMIT 1"
 # From the end backwards: by the index it would be a walk through all of the kind. The plus signs forbid it.
 _LAST_OF_KIND = "SELECT stream FROM runs WHERE +stream >= ? AND +stream < ? ORDER BY last DESC LIMIT 1"
+_HAS_TRIMS = "SELECT count(*) FROM pragma_table_info('trims') WHERE name = 'swept'"
+_TRIMMED = "SELECT position, at, events, lost, trimmed_at, reason FROM trims"
 _NEAR = f"{SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
 
 _Items = list[tuple[int, float, str, int, msgspec.Raw]]
@@ -122,6 +125,19 @@ class SqliteReader:
         with self._reading:
             self._reader.close()
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """See the file as it is now, whatever is written meanwhile.
+
+        Not for long beside a busy router: its write-ahead log grows until this is over.
+        """
+        self._ask("BEGIN")
+        try:
+            yield
+        finally:
+            with self._reading, suppress(sqlite3.Error):  # a torn file's is over already
+                self._reader.execute("ROLLBACK")
+
     # -- looking
 
     def read(self, stream: str | None = None, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
@@ -159,6 +175,11 @@ class SqliteReader:
         for name, version, position, at, state in self._ask(_LOAD, stream):
             return Snapshot(name, version, position, at, msgspec.json.decode(state))
         return None
+
+    def trimmed(self) -> Trimmed:
+        """What retention removed so far."""
+        rows = self._ask(_TRIMMED) if self._ask(_HAS_TRIMS)[0][0] else ()  # older files lack the table
+        return Trimmed(*rows[0]) if rows else Trimmed()
 
     def _ask(self, query: str, *args: Any) -> list[Any]:
         try:

@@ -13,8 +13,9 @@ which is why `on_gap` asks the owners for snapshots: recovery then starts behind
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from attrs import evolve
@@ -27,8 +28,10 @@ from ..runtime.future import LoopFuture
 from .audience import Audience
 from .codec import Recorded
 from .memory import MemoryStore
-from .ports import JournalError, JournalHealth, JournalStore, Snapshot
+from .ports import ForgetfulStore, JournalError, JournalHealth, JournalStore, Snapshot, Trimmed
+from .retention import AGE, SIZE, Retention
 from .sqlite import SqliteStore
+from .trimmer import Trimmer
 from .writer import MAX_QUEUED, GroupWriter
 
 if TYPE_CHECKING:
@@ -48,6 +51,9 @@ __all__ = [
     "open_journal",
 ]
 
+TRIM_EVERY = 1_000
+"""Events that a journal in memory takes between two looks at their age."""
+
 CLOSE_SECONDS = 10.0
 """How long `close()` waits for the events that are still queued."""
 
@@ -55,6 +61,7 @@ ROUTER_STREAM = "router"
 
 _SQLITE = "sqlite:///"
 _ENDINGS = frozenset({RequestSucceeded, RequestFailed, RequestCancelled})
+_FORGETTING = ("holdings", "last_before", "trim", "trimmed")
 _HEALTHY = JournalHealth(ok=True, reason=None, queued=0, lost=0)
 
 
@@ -70,7 +77,12 @@ class Journal:
     """
 
     def __init__(
-        self, store: JournalStore, dispatcher: Dispatcher | None = None, *, max_queued: int = MAX_QUEUED
+        self,
+        store: JournalStore,
+        dispatcher: Dispatcher | None = None,
+        *,
+        max_queued: int = MAX_QUEUED,
+        retention: Retention | None = None,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -78,14 +90,17 @@ class Journal:
         self._versions = store.versions()
         self.on_gap: Callable[[frozenset[str]], object] | None = None
         self._audience: Audience | None = None
+        self._trimmer = _trimmer(store, retention, dispatcher)
         self._writer: GroupWriter | None = None
         self._take: Callable[[Recorded], object]
         if isinstance(store, MemoryStore):
-            self._take = store.take
+            self._take = store.take if self._trimmer is None else self._take_and_trim
         else:
             # a manual dispatcher's router starts no thread
             threaded = not isinstance(dispatcher, ManualDispatcher)
-            self._writer = GroupWriter(store, self._record_gap, threaded=threaded, max_queued=max_queued)
+            self._writer = GroupWriter(
+                store, self._record_gap, threaded=threaded, max_queued=max_queued, trimmer=self._trimmer
+            )
             self._take = self._writer.put
 
     def __repr__(self) -> str:
@@ -136,6 +151,28 @@ class Journal:
         """Tell them now what they have not heard yet. In the dispatcher's thread."""
         if self._audience is not None:
             self._audience.tell()
+
+    def _take_and_trim(self, recorded: Recorded) -> None:
+        """Into a store in memory, which nobody else would trim."""
+        assert isinstance(self._store, MemoryStore)
+        self._store.take(recorded)
+        if recorded.position % TRIM_EVERY == 0 and self._trimmer is not None:
+            while self._trimmer.turn():
+                pass
+
+    def on_trim(self, save: Callable[[frozenset[str]], object]) -> None:
+        """When events stay only for want of a snapshot, have `save` called in the dispatcher's thread.
+
+        It is given the streams, and may have their owners and the account save snapshots.
+        """
+        dispatcher = self._dispatcher
+        if self._trimmer is not None and dispatcher is not None:
+            self._trimmer.on_trim = lambda streams: dispatcher.call_soon(partial(save, streams))
+
+    def trimmed(self) -> Trimmed:
+        """What retention has removed so far."""
+        trimmed = getattr(self._store, "trimmed", None)
+        return Trimmed() if trimmed is None else trimmed()
 
     def _must_follow(self, stream: str, version: int) -> None:
         last = self.version(stream)
@@ -236,23 +273,41 @@ class Journal:
             self.on_gap(gap.streams)
 
 
-def open_journal(spec: Any = None, dispatcher: Dispatcher | None = None) -> Journal:
+def _trimmer(
+    store: JournalStore, retention: Retention | None, dispatcher: Dispatcher | None
+) -> Trimmer | None:
+    if not retention:
+        return None
+    lacking = [name for name in _FORGETTING if not callable(getattr(store, name, None))]
+    if lacking:
+        setting = AGE if retention.max_age is not None else SIZE
+        msg = f"{setting}: {type(store).__name__} cannot forget events; it lacks {', '.join(lacking)}()"
+        raise ConfigurationError(msg)
+    assert dispatcher is not None, "retention needs a clock"
+    return Trimmer(cast("ForgetfulStore", store), retention, dispatcher.clock.now)
+
+
+def open_journal(
+    spec: Any = None, dispatcher: Dispatcher | None = None, retention: Retention | None = None
+) -> Journal:
     """The journal that a router's `journal=` asks for.
 
     Args:
         spec: None or "memory"; "sqlite:///relative.db" or "sqlite:////absolute/path.db"; a
             :class:`JournalStore`, which the journal closes in the end.
         dispatcher: settles confirmations for; a manual one gets a journal without a thread.
+        retention: how much of the past is kept; None is all.
 
     Raises:
-        ConfigurationError: anything else, or a file that is not a journal or is in use.
+        ConfigurationError: anything else, a file that is not a journal or is in use, or a store that
+            cannot forget and should.
     """
     if spec is None or spec == "memory":
-        return Journal(MemoryStore(), dispatcher)
+        return Journal(MemoryStore(), dispatcher, retention=retention)
     if isinstance(spec, str) and spec.startswith(_SQLITE) and len(spec) > len(_SQLITE):
-        return Journal(SqliteStore(spec.removeprefix(_SQLITE)), dispatcher)
+        return Journal(SqliteStore(spec.removeprefix(_SQLITE)), dispatcher, retention=retention)
     if not isinstance(spec, (str, type)) and _is_store(spec):
-        return Journal(spec, dispatcher)
+        return Journal(spec, dispatcher, retention=retention)
     msg = (
         f'journal = {given(spec)}: must be "memory", "sqlite:///turnout.db" (a relative path), '
         '"sqlite:////var/lib/turnout.db" (an absolute one) or a journal store'

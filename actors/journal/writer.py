@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .codec import Recorded
     from .losses import Gap
     from .ports import JournalStore, Snapshot
+    from .trimmer import Trimmer
 
 __all__ = ["MAX_GROUP", "MAX_QUEUED", "GroupWriter"]
 
@@ -44,6 +45,12 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 """Between tries of a group that fails; the pause doubles."""
 
+TURNS_BY_HAND = 200
+"""Turns of a trim that a writer without a thread does after writing, at most."""
+
+EVENTS_PER_TURN = 1_000
+"""Events written, beside which a trim has a turn: it removes as many rows, and so keeps pace."""
+
 CONFIRM_TRIES = 5
 """Failed tries after which those who wait for a confirmation are told that it failed (after 0.75 s)."""
 
@@ -56,6 +63,7 @@ class GroupWriter:
     Args:
         store: where to write; only the writer writes there.
         on_gap: called in the appending thread when events were lost and there is room again.
+        trimmer: has its turns between groups, and when there is nothing to write.
     """
 
     def __init__(
@@ -65,9 +73,11 @@ class GroupWriter:
         *,
         threaded: bool = True,
         max_queued: int = MAX_QUEUED,
+        trimmer: Trimmer | None = None,
     ) -> None:
         self._store = store
         self._on_gap = on_gap
+        self._trimmer = trimmer
         self._max_queued = max_queued
         self._queue: deque[Recorded] = deque()
         self._group: list[Recorded] = []
@@ -193,8 +203,25 @@ class GroupWriter:
 
     def _main(self) -> None:
         while self._gather():
-            self._write_group()
-            if self._failures and not self._pause():
+            written = self._write_group()
+            if not self._failures:
+                self._keep_pace(written)
+            elif not self._pause():
+                return
+
+    def _trim(self) -> bool:
+        """Let the trimmer have a turn; whether it wants another."""
+        return self._trimmer is not None and self._trimmer.turn()
+
+    def _keep_pace(self, written: int) -> None:
+        """Trim about as much as was written, but for those who wait for a commit."""
+        for _ in range(1 + written // EVENTS_PER_TURN):
+            if self._closing or not self._trim() or self._waiting:
+                return
+
+    def _trim_by_hand(self) -> None:
+        for _ in range(TURNS_BY_HAND):
+            if not self._trim():
                 return
 
     def _gather(self) -> bool:
@@ -205,7 +232,8 @@ class GroupWriter:
         while not self._has_work():
             if self._closing:
                 return False
-            wake.wait()
+            if not self._trim():
+                wake.wait(None if self._trimmer is None else self._trimmer.seconds())
             wake.clear()
             self._idle = True
         self._idle = False
@@ -233,10 +261,16 @@ class GroupWriter:
             if self._failures and (self._failures >= CONFIRM_TRIES or not self._closing):
                 self._fail_waiting(f"not durable: {self.trouble}")
                 return
+        if not self._closing:
+            self._trim_by_hand()
 
-    def _write_group(self) -> None:
-        """Write the next group, or the one that failed; then the snapshots; then tell who waits."""
+    def _write_group(self) -> int:
+        """Write the next group, or the one that failed; then the snapshots; then tell who waits.
+
+        Gives how many events it had.
+        """
         self._take_group()
+        size = len(self._group)
         try:
             if self._group:
                 self._store.append(self._group)
@@ -250,6 +284,7 @@ class GroupWriter:
             self._failed(error)
         else:
             self._succeeded()
+        return size
 
     def _take_group(self) -> None:
         if self._group:

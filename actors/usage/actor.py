@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...messages.commands import ActorCrashed, EventsRecorded, Inspect, SaveSnapshot
 from ...messages.errors import TurnoutError
-from ..journal.ports import Snapshot
+from ..journal.ports import ACCOUNT, Snapshot
 from ..runtime.actor import LoopActor, where_it_broke
 from .report import usage_report
 from .state import UsageState
@@ -28,7 +28,7 @@ __all__ = ["MIN_EVENTS", "NAME", "UsageActor", "counted_before", "recovered"]
 
 log = logging.getLogger("turnout.usage")
 
-NAME = "usage"
+NAME = ACCOUNT
 """Of the service, and of the stream its snapshots stand under; no event is ever recorded there."""
 
 MIN_EVENTS = 10_000

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...actors.journal.codec import Recorded
+    from ...actors.journal.ports import Trimmed
     from ...actors.journal.store import Journal
     from ..stories.explanation import Explanation
 
@@ -31,6 +32,10 @@ class Readable(Protocol):
         """The events of a stream, in order."""
         ...
 
+    def trimmed(self) -> Trimmed:
+        """What retention removed."""
+        ...
+
 
 def explanation_from(journal: Readable, request_id: str) -> Explanation:
     """What the journal knows of a request, however long it is.
@@ -40,7 +45,8 @@ def explanation_from(journal: Readable, request_id: str) -> Explanation:
     """
     own = list(journal.read(f"request/{request_id}"))
     if not own:
-        msg = f"the journal knows no request {request_id!r}"
+        trimmed = journal.trimmed()
+        msg = f"the journal knows no request {request_id!r}{f'; {trimmed}' if trimmed.events else ''}"
         raise NotFoundError(msg)
     return explained(own, _calls(journal, own), None if is_over(own) else _restart(journal, own))
 

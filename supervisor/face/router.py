@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import httpx
 
+from ...actors.journal.retention import Retention
 from ...actors.journal.store import open_journal
 from ...actors.providers.caller import RoutingCaller
 from ...actors.runtime.chance import Ids, make_rng
@@ -84,7 +85,8 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks, Exp
             if caller is None
             else caller.connect(dispatcher)
         )
-        self._journal = open_journal(journal, dispatcher)
+        kept = Retention(self.settings.journal_max_age, self.settings.journal_max_bytes)
+        self._journal = open_journal(journal, dispatcher, kept)
         self._ids = Ids(seed, self._journal.position)
         self._last_request_id: str | None = None
         log = logged(self._journal, self.settings)
@@ -96,6 +98,7 @@ class Router(Endpoints, Batches, Costs, Management, Analytics, HealthChecks, Exp
             self._journal.close()  # or its file would stay locked while the interpreter lives
             raise
         self._journal.on_gap = self._wiring.save_snapshots
+        self._journal.on_trim(self._wiring.save_snapshots)
         self._switchboard = self._wiring.switchboard
         self._lifecycle = Lifecycle(dispatcher, self._wiring, calls, self._journal)
         alerting = self.settings.alerting_config

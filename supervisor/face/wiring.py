@@ -138,7 +138,10 @@ class Wiring:
         self.journal.append(ROUTER_STREAM, version, self.clock.now(), event)
 
     def save_snapshots(self, streams: frozenset[str]) -> None:
-        """Events of these streams were lost: let recovery begin behind the gap (see `Journal.on_gap`)."""
+        """Let recovery of these streams, and of the account, begin behind what was recorded up to now.
+
+        Events of theirs were lost (see `Journal.on_gap`), or are to be removed (see `Journal.on_trim`).
+        """
         if ROUTER_STREAM in streams:
             self._dispatcher.call_soon(self.fleet.save)
         for name, ref in self.switchboard.deployments.items():

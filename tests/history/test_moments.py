@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout import ConfigurationError
-from turnout.history.moments import Position, parse_moment, written
+from turnout.history.moments import Position, parse_moment
+from turnout.messages.moments import written
 
 NOW = 1_700_000_000.0
 
