@@ -187,7 +187,7 @@ def often(monkeypatch):
     monkeypatch.setattr(sqlite_trim, "STREAMS", 2)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(story=steps(), moments=st.lists(st.floats(0, 1), min_size=3, max_size=12))
 def test_nobody_can_tell_them_apart_but_by_what_is_gone(tmp_path_factory, past, often, story, moments):
     folder = tmp_path_factory.mktemp("twins")

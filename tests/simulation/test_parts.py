@@ -143,6 +143,8 @@ def test_every_violation_says_which_invariant_in_words():
 
 
 class TestDisk(JournalSpec):
+    forgets = False
+
     def open(self, folder):
         return _DISKS.setdefault(folder, SimulatedDisk(Marks()))
 
