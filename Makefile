@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 SITE := build/site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types floors settings bench bench-peers wheel clean FORCE
+.PHONY: help demo test check lint types floors pictures settings bench bench-peers wheel clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ types: $(SITE)
 
 floors: $(SITE)
 	cd $(SITE) && ../../$(VENV)/bin/lint-imports --config ../../pyproject.toml --cache-dir ../../.import_linter_cache
+
+pictures: $(VENV)/.installed ## write the pictures of docs/ with the commands that the pages show
+	@$(RUN) -m docs.pictures
 
 settings: $(VENV)/.installed ## write docs/settings.md from the settings models
 	@$(RUN) -m docs.settings_page $(ARGS)

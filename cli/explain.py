@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..messages.errors import TurnoutError
 from ..supervisor.face.explaining import explanation_from
 from .failure import Failure
+from .pictures import write_picture
+
+if TYPE_CHECKING:
+    from ..supervisor.stories.explanation import Explanation
 
 __all__ = ["add_to"]
 
@@ -20,6 +25,7 @@ examples:
   python -m turnout explain turnout.db
   python -m turnout explain turnout.db 5ab39fd1b4b815a0
   python -m turnout explain turnout.db --json | jq '.steps[].says'
+  python -m turnout explain turnout.db 5ab39fd1b4b815a0 --svg request.svg
 """
 
 
@@ -35,6 +41,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
     parser.add_argument("request", metavar="REQUEST", nargs="?", help="its id (default: the last one)")
     parser.add_argument("--json", action="store_true", help="as data")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="also draw it as a chart: bars on a time line"
+    )
     parser.set_defaults(run=run)
 
 
@@ -45,7 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
     except TurnoutError as error:
         raise Failure(str(error)) from None
     print(json.dumps(explanation.as_dict(), indent=2) if arguments.json else explanation)
+    if arguments.svg is not None:
+        _draw(explanation, arguments.svg)
+        if not arguments.json:
+            print(f"\nchart: {arguments.svg}")
     return 0
+
+
+def _draw(explanation: Explanation, file: Path) -> None:
+    from ..history.waterfall import waterfall
+
+    write_picture(file, waterfall(explanation))
 
 
 def _last(journal: SqliteReader) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..messages.errors import TurnoutError
 from ..testing.scenarios import chart, load_scenario, play, table
 from .failure import Failure
+from .pictures import write_picture
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
     print(f"{scenario.name}: {scenario.lasts / 60:g} min, {seeds} seeds (mean ± half the range)\n")
     print(table(heads, columns))
     if svg is not None:
-        svg.write_text(chart(scenario, (usual or real)[0], real[0]), encoding="utf-8")
+        write_picture(svg, chart(scenario, (usual or real)[0], real[0]))
         print(f"\nchart: {svg}")
     return 0
 

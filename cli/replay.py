@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..history.diff import difference
+from ..history.drawing import screen
 from ..history.facts import as_data
 from ..history.moments import HOW, Position
 from ..history.player import Player
@@ -15,7 +17,8 @@ from ..history.replay import Replay
 from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import print_table
 from .failure import Failure
-from .replay_views import Screen, difference_lines, header, tables
+from .pictures import write_picture
+from .replay_views import TINTS, Screen, difference_lines, header, lines_of, tables
 
 if TYPE_CHECKING:
     from ..history.replay import Moment
@@ -41,6 +44,7 @@ without one it is the end, and with --follow the beginning.
 examples:
   python -m turnout replay turnout.db --at 2026-03-01T14:05:00Z
   python -m turnout replay turnout.db --at 15m --json | jq .requests
+  python -m turnout replay turnout.db --at 15m --svg moment.svg
   python -m turnout replay turnout.db --diff 20m 15m
   python -m turnout replay turnout.db --follow --at 1h --speed 10
 """
@@ -63,12 +67,16 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast (%(default)g)"
     )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw the moment as a picture")
     parser.add_argument("--json", action="store_true", help="as data; with --follow one object a line")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show a moment, a difference, or the film."""
+    if arguments.svg is not None and (arguments.diff or arguments.follow):
+        msg = "--svg draws one moment: leave --diff and --follow away"
+        raise Failure(msg)
     try:
         with Replay(arguments.journal) as replay:
             if arguments.diff:
@@ -94,6 +102,10 @@ def _speed(text: str) -> float:
 
 
 def _show(moment: Moment, arguments: argparse.Namespace) -> None:
+    if arguments.svg is not None:
+        when = f" --at {arguments.at}" if arguments.at else ""
+        command = f"python -m turnout replay {Path(arguments.journal).name}{when}"
+        write_picture(arguments.svg, screen(command, lines_of(moment), TINTS))
     if arguments.json:
         print(json.dumps(as_data(moment), indent=2))
         return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..history.replay import Moment
     from ..supervisor.request_state import RequestState
 
-__all__ = ["MAX_LATEST", "MAX_ROWS", "Screen", "difference_lines", "header", "tables"]
+__all__ = ["MAX_LATEST", "MAX_ROWS", "TINTS", "Screen", "difference_lines", "header", "lines_of", "tables"]
 
 MAX_ROWS = 20
 """Open requests, and deployments in a film, that are shown one by one; the rest are counted."""
@@ -30,7 +30,19 @@ MAX_ROWS = 20
 MAX_LATEST = 5
 """Events that a frame shows in words."""
 
+TINTS = {
+    "cooling": "#fbbf24",
+    "half-open": "#fde68a",
+    "unhealthy": "#f87171",
+    "removed": "#9aa5b1",
+    "waiting": "#93c5fd",
+}
+"""Colours of rows in a picture, by what is in them."""
+
 _DEPLOYMENTS = ("deployment", "open", "rpm", "tpm", "calls", "failed", "tokens", "cost", "state")
+_TIMES = frozenset({"accepted_at", "cooling_until", "deadline"})
+"""Facts that are moments."""
+
 _REQUESTS = ("request", "for", "due in", "attempt", "retries", "state")
 
 
@@ -44,6 +56,14 @@ def header(moment: Moment) -> str:
         f"{written(moment.at)} UTC · position {moment.position:,} · "
         f"{len(moment.deployments):,} deployments · open requests: {queue or 'none'}"
     )
+
+
+def lines_of(moment: Moment) -> list[str]:
+    """All of it as plain text."""
+    lines = [header(moment)]
+    for table in tables(moment):
+        lines += ["", table.title, *plain(table)]
+    return lines
 
 
 def tables(moment: Moment, most: int | None = None) -> list[Table]:
@@ -131,14 +151,16 @@ def _rest(sign: str, count: int) -> Iterator[str]:
 
 
 def _changes(changes: dict[str, tuple[Any, Any]], counts: dict[str, float]) -> str:
-    parts = [f"{name} {_shown(a)} → {_shown(b)}" for name, (a, b) in changes.items()]
+    parts = [f"{name} {_shown(a, name)} → {_shown(b, name)}" for name, (a, b) in changes.items()]
     parts += [f"{name} {count:+,.6g}" for name, count in counts.items()]
     return ", ".join(parts)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
     if value is None:
         return NOTHING
+    if name in _TIMES:
+        return written(value)
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 

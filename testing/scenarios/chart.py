@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
+from ...history.drawing import SHADE, WIDTH, line, nice, rect, svg, text, title
 from .play import quantile
 
 if TYPE_CHECKING:
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["chart"]
 
-WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 860, 150, 64, 24, 64, 56
+PANEL, LEFT, RIGHT, TOP, GAP = 150, 64, 24, 84, 56
 COLOURS = ("#2f6fb0", "#d9822b", "#4a9d5b", "#8e5ea2", "#c2504f", "#5f8a8b", "#a07c3b", "#6b7280")
-FONT = 'font-family="system-ui, sans-serif" font-size="12"'
-BEFORE, AFTER, SHADE, GRID, INK = "#9aa5b1", "#c2410c", "#fde7d3", "#e5e7eb", "#1f2937"
+BEFORE, AFTER = "#9aa5b1", "#c2410c"
 
 
 def chart(scenario: Scenario, usual: Figures, real: Figures) -> str:
@@ -32,29 +31,25 @@ def chart(scenario: Scenario, usual: Figures, real: Figures) -> str:
     minutes = max(1, round(scenario.lasts / 60.0))
     height = TOP + 3 * PANEL + 3 * GAP
     drawing = _Drawing(minutes, scenario)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT}>',
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        _text(LEFT, 26, scenario.name, 'font-size="16" font-weight="600"'),
-        *_legend(),
-        *drawing.lines(0, "p95, seconds", _p95, usual, real),
-        *drawing.lines(1, "errors, percent", _errors, usual, real),
-        *drawing.areas(2, "answers a minute, by deployment", real),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _text(x: float, y: float, words: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{INK}" {more}>{escape(words)}</text>'
+    return svg(
+        height,
+        [
+            title(LEFT, scenario.name),
+            *_legend(),
+            *drawing.lines(0, "p95, seconds", _p95, usual, real),
+            *drawing.lines(1, "errors, percent", _errors, usual, real),
+            *drawing.areas(2, "answers a minute, by deployment", real),
+        ],
+    )
 
 
 def _legend() -> list[str]:
+    thick = 'stroke-width="2"'
     return [
-        f'<line x1="{LEFT}" y1="44" x2="{LEFT + 24}" y2="44" stroke="{BEFORE}" stroke-width="2"/>',
-        _text(LEFT + 30, 48, "without incidents"),
-        f'<line x1="{LEFT + 160}" y1="44" x2="{LEFT + 184}" y2="44" stroke="{AFTER}" stroke-width="2"/>',
-        _text(LEFT + 190, 48, "with them (shaded)"),
+        line((LEFT, 44, LEFT + 24, 44), BEFORE, thick),
+        text(LEFT + 30, 48, "without incidents"),
+        line((LEFT + 160, 44, LEFT + 184, 44), AFTER, thick),
+        text(LEFT + 190, 48, "with them (shaded)"),
     ]
 
 
@@ -84,21 +79,19 @@ class _Drawing:
         def place(value: float) -> float:
             return top + PANEL - PANEL * value / most
 
-        parts = [
-            f'<rect x="{self._x(i.at / 60):.1f}" y="{top}" height="{PANEL}" fill="{SHADE}" '
-            f'width="{max(1.0, self._x((i.at + i.lasts) / 60) - self._x(i.at / 60)):.1f}"/>'
-            for i in self.scenario.happens
-        ]
+        parts = []
+        for incident in self.scenario.happens:
+            start, end = self._x(incident.at / 60), self._x((incident.at + incident.lasts) / 60)
+            parts.append(rect((start, top), (max(1.0, end - start), PANEL), SHADE))
         for share in (0.0, 0.5, 1.0):
             y = place(most * share)
-            ends = f'x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"'
-            parts.append(f'<line {ends} stroke="{GRID}"/>')
-            parts.append(_text(LEFT - 8, y + 4, f"{most * share:.3g}", 'text-anchor="end"'))
+            parts.append(line((LEFT, y, WIDTH - RIGHT, y)))
+            parts.append(text(LEFT - 8, y + 4, f"{most * share:g}", 'text-anchor="end"'))
         parts.extend(
-            _text(self._x(minute), top + PANEL + 16, f"{minute} min", 'text-anchor="middle"')
+            text(self._x(minute), top + PANEL + 16, f"{minute} min", 'text-anchor="middle"')
             for minute in range(0, self.minutes + 1, max(1, self.minutes // 6))
         )
-        parts.append(_text(LEFT, top - 8, title, 'font-weight="600"'))
+        parts.append(text(LEFT, top - 8, title, 'font-weight="600"'))
         return parts, place
 
     def lines(
@@ -107,7 +100,7 @@ class _Drawing:
         """One line for each play."""
         plays = ((BEFORE, usual), (AFTER, real))
         series = [(colour, [value(m) for m in play.minutes[: self.minutes]]) for colour, play in plays]
-        most = _nice(max((v for _, values in series for v in values), default=1.0))
+        most = nice(max((v for _, values in series for v in values), default=0.0) or 1.0)
         parts, place = self._frame(number, title, most)
         for colour, values in series:
             points = " ".join(f"{self._x(i + 0.5):.1f},{place(v):.1f}" for i, v in enumerate(values))
@@ -118,7 +111,7 @@ class _Drawing:
         """One area for each deployment, on top of each other."""
         minutes = play.minutes[: self.minutes]
         names = [name for name, _ in play.served.most_common()]
-        most = _nice(max((m.served.total() for m in minutes), default=1))
+        most = nice(max((m.served.total() for m in minutes), default=0) or 1)
         parts, place = self._frame(number, title, most)
         below = [0.0] * len(minutes)
         for index, name in enumerate(names):
@@ -138,17 +131,6 @@ class _Drawing:
         parts = []
         for index, name in enumerate(names[: len(COLOURS)]):
             x = LEFT + index * 96
-            parts.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{COLOURS[index]}"/>')
-            parts.append(_text(x + 14, y, name[:12]))
+            parts.append(rect((x, y - 9), (10, 10), COLOURS[index]))
+            parts.append(text(x + 14, y, name[:12]))
         return parts
-
-
-def _nice(most: float) -> float:
-    """A round number that is not below `most`."""
-    step = 1.0
-    while step < most:
-        for factor in (1, 2, 5):
-            if step * factor >= most:
-                return step * factor
-        step *= 10.0
-    return step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ DOCUMENTS = [
     ROOT / "docs" / "design.md",
     ROOT / "docs" / "migrate.md",
     ROOT / "docs" / "simulation.md",
+    ROOT / "docs" / "explain.md",
+    ROOT / "docs" / "replay.md",
 ]
 
 _SHOWN = re.compile(r"^\s*print\(.*\)\s+# -> (?P<text>.*)$")
@@ -72,6 +75,16 @@ def sections(path: Path) -> list[Section]:
             found[-1].blocks.append(block)
             directive = None
     return found
+
+
+def with_output(section: Section) -> list[tuple[Block, Block | None]]:
+    """Each block of a section, and the text that stands behind it: what it prints."""
+    behind: list[Block | None] = [*section.blocks, None]
+    return [
+        (block, after if after is not None and after.language == "text" else None)
+        for block, after in pairwise(behind)
+        if block is not None
+    ]
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
@@ -165,7 +178,7 @@ def at_a_desk(tmp_path, monkeypatch, provider):
 
 
 def pytest_generate_tests(metafunc):
-    """`section` is each section with Python in it; `shell` each block for a shell."""
+    """`section` is each section with Python in it, `shell` each block for a shell; `shown` has a journal."""
     everything = [section for path in DOCUMENTS for section in sections(path)]
     if "section" in metafunc.fixturenames:
         chosen = [s for s in everything if any(block.language == "python" for block in s.blocks)]
@@ -173,5 +186,8 @@ def pytest_generate_tests(metafunc):
     if "shell" in metafunc.fixturenames:
         blocks = [b for s in everything for b in s.blocks if b.language == "sh"]
         metafunc.parametrize("shell", blocks, ids=str)
+    if "shown" in metafunc.fixturenames:
+        pairs = [pair for s in everything for pair in with_output(s) if pair[0].how == "journal"]
+        metafunc.parametrize("shown", pairs, ids=lambda pair: str(pair[0]))
     if "block" in metafunc.fixturenames:
         metafunc.parametrize("block", [b for s in everything for b in s.blocks], ids=str)

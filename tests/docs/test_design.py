@@ -1,16 +1,19 @@
 """docs/design.md against the code it describes."""
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import turnout
 from turnout.actors.deployment import state as deployment_state
+from turnout.actors.journal.sqlite import SqliteStore
 from turnout.messages.events import EVENT_TYPES, BudgetReserved, BudgetSettled
 from turnout.supervisor import request_state
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(turnout.__file__).parent
-ROOMS = ("messages", "actors", "supervisor")
+ROOMS = ("messages", "actors", "supervisor", "history", "backtest", "cli")
 TEXT = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
@@ -33,6 +36,15 @@ def test_every_bound_of_the_code_is_in_the_table(design_table):
     assert found - listed == set()
 
 
+def test_every_table_of_the_file_is_in_the_table(design_table, tmp_path):
+    SqliteStore(tmp_path / "j.db").close()
+    with closing(sqlite3.connect(tmp_path / "j.db")) as database:
+        found = database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        )
+        assert {name for (name,) in found} == {row[0].strip("`") for row in design_table("tables")}
+
+
 def test_every_invariant_is_proved_by_tests_that_are_there(design_table):
     rows = design_table("invariants")
     assert [row[0] for row in rows] == [f"I{number}" for number in range(1, 13)]
@@ -46,7 +58,9 @@ def test_every_invariant_is_proved_by_tests_that_are_there(design_table):
 
 
 def test_the_files_it_speaks_of_are_there():
-    for path in set(re.findall(r"`((?:tests|docs|messages|actors|supervisor|testing)/[\w/.]+\.\w+)`", TEXT)):
+    for path in set(
+        re.findall(r"`((?:tests|docs|messages|actors|supervisor|testing|history)/[\w/.]+\.\w+)`", TEXT)
+    ):
         home = ROOT if path.startswith(("tests", "docs")) else PACKAGE
         assert (home / path).exists(), path
 

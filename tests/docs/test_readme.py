@@ -71,12 +71,13 @@ def served(line):
 
 def parsed(line):
     """Its arguments are understood; running it would take too long here."""
-    words = shlex.split(line)
+    words = shlex.split(line, comments=True)
     assert words[:3] == ["python", "-m", "turnout"]
     assert callable(_parser().parse_args(words[3:]).run)
 
 
-HOW = {"make": made, "pip": installed, "run": run, "serve": served, "parse": parsed}
+# Those of "journal" are run by test_journal_pages.py.
+HOW = {"make": made, "pip": installed, "run": run, "serve": served, "parse": parsed, "journal": parsed}
 
 
 def test_the_documents_point_at_what_is_there():

@@ -1,0 +1,25 @@
+"""Pictures that commands write beside what they print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .failure import Failure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write_picture"]
+
+
+def write_picture(file: Path, picture: str) -> None:
+    """Write it where it was asked for.
+
+    Raises:
+        Failure: it cannot be written there.
+    """
+    try:
+        file.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        msg = f"the picture cannot be written: {file}: {error.strerror}"
+        raise Failure(msg) from None
