@@ -123,9 +123,8 @@ def test_an_axis_ends_at_a_round_number_and_has_a_few_ticks(most, round_):
 
 
 def test_a_screen_has_the_command_and_every_line_with_its_tint():
-    drawn = ET.fromstring(
-        screen("turnout x", ["all: cooling", "a <b> cooling", "well"], {"cooling": "#fbbf24"})
-    )
+    lines = ["all: cooling", "a <b> cooling", "well"]
+    drawn = ET.fromstring(screen("turnout x", lines, {"cooling": "#fbbf24"}))
     texts = {text.text: text.get("fill") for text in drawn.iter(f"{SVG}text")}
     assert list(texts) == ["$ turnout x", *lines]
     assert [text for text, fill in texts.items() if fill == "#fbbf24"] == ["a <b> cooling"]
