@@ -147,6 +147,18 @@ MUTATIONS = (
         "return item\n\n    def _spare_or_not",
     ),
     Mutation(
+        "keep cached answers for ever",
+        "actors/cache/memory.py",
+        "if entry.until <= now:",
+        "if entry.until is None:",
+    ),
+    Mutation(
+        "call for nobody when the first of those who wait gives up",
+        "actors/cache/actor.py",
+        "            self._seek(name, self._asked[name].key)\n\n    # -- the store",
+        "            pass\n\n    # -- the store",
+    ),
+    Mutation(
         "sleep past the deadline",
         PLAN,
         "    if now + pause < state.deadline:\n        return Pause(pause)\n    return onward",

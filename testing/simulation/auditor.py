@@ -27,6 +27,7 @@ from ...messages.events import (
     RequestAccepted,
 )
 from ...supervisor.planning.compile_rules import limits_of
+from .cache_book import CacheBook
 from .deployment_book import DeploymentBook
 from .options import KEY, PROMPT
 from .request_book import STALE, RequestBook, RetriesMade
@@ -89,6 +90,7 @@ class Auditor:
         self._moved: set[str] = set()
         self._waiting: dict[str, RequestBook] = {}
         self._retried = RetriesMade()
+        self._cache = CacheBook(rules, marks)
         self._accused: list[Accusation] = []
         self._heard: list[Recorded] = []
         self._shadows: dict[str, _Shadow] = {}
@@ -257,7 +259,7 @@ class Auditor:
             if book is not None:
                 raise Violation("I1", f"request {name} was accepted twice", item.at)
             fields = self.callers.fields.get(name)
-            ours = (self.deployments, self._retried, self._accused, self._waiting)
+            ours = (self.deployments, self._retried, self._accused, self._waiting, self._cache)
             book = RequestBook(self.rules, self.marks, *ours, fields)
             self.requests[name] = book
             heapq.heappush(self._deadlines, (event.deadline, name))
@@ -286,6 +288,8 @@ class Auditor:
         self._nobody_is_late(now)
         self._nobody_is_nowhere(now)
         self._nobody_waits_in_vain(now)
+        if self._cache.on:
+            self._nobody_waits_for_nobody(now)
 
     def _replies_are_there(self, now: float) -> None:
         """I1: the reply and the record of it come together."""
@@ -335,6 +339,22 @@ class Auditor:
             idle = book.waits_in_vain(now)
             if idle:
                 raise Violation("idle", f"request {book.request_id} waits, and {idle} stand idle", now)
+
+    def _nobody_waits_for_nobody(self, now: float) -> None:
+        """One who waits for the answer to an equal request: there is such a request, and it goes on."""
+        for book in islice(self.requests.values(), LOOKED_AT):
+            fields = book.fields
+            if fields is None or not book.waits_for_another or book.accepted_at > now - STALE:
+                continue
+            kind = self._cache.kind(fields)
+            shares = self._cache.shares(fields)
+            if not shares or not any(self._is_called_for(other, kind) for other in self.requests.values()):
+                raise Violation("cache", f"request {book.request_id} waits for the answer of nobody", now)
+
+    def _is_called_for(self, book: RequestBook, kind: str) -> bool:
+        if book.fields is None or book.waits_for_another:
+            return False
+        return self._cache.shares(book.fields) and self._cache.kind(book.fields) == kind
 
     def excuse(self, now: float) -> None:
         """The process slept until now, and its timers will ring one after the other."""

@@ -42,6 +42,8 @@ _WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
     ("routing_strategy", 10, STRATEGIES),
     ("hedge_after", 10, (0.2,)),
     ("disable_fallbacks", 12, (True,)),
+    ("cache", 8, ({"no-cache": True}, {"no-store": True}, {"ttl": 0.5}, {"s-maxage": 0.5})),
+    ("caching", 12, (False,)),
 )
 """What a request may bring along: the field, once in how many requests, and its values."""
 

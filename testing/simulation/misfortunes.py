@@ -155,9 +155,13 @@ class Misfortunes:
         """A handler of some actor raises at its next message of some type, before or after its work."""
         world, chance = self.world, self.world.chance
         board = world.router._switchboard
-        role = chance.choice(("deployment", "group", "supervisor"))
+        role = chance.choice(("deployment", "group", "supervisor", "cache"))
+        if role == "cache" and "cache" not in board.services:
+            role = "supervisor"
         if role == "supervisor":
             name, ref = "supervisor", board.supervisor
+        elif role == "cache":
+            name, ref = "cache", board.services["cache"]
         else:
             actors = board.deployments if role == "deployment" else board.groups
             name = chance.choice(list(actors))

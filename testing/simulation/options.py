@@ -197,6 +197,7 @@ def _settings(chance: Chance, groups: tuple[str, ...]) -> dict[str, Any]:
         "default_priority": _maybe(chance, (5,)),
         "default_max_parallel_requests": _maybe(chance, (1, 4)),
         "hedge_after": _maybe(chance, (0.5, "p95")),
+        **_cache(chance),
         **_fallbacks(chance, groups),
     }
     return {name: value for name, value in drawn.items() if value is not None}
@@ -223,6 +224,13 @@ def _retry_policy(chance: Chance) -> dict[str, Any] | None:
         "backoff_factor": chance.choice((2.0, 1.0)),
         "jitter": chance.below(2) == 0,
     }
+
+
+def _cache(chance: Chance) -> dict[str, Any]:
+    """One router in six has a cache; most answers are soon too old."""
+    if not chance.one_in(6):
+        return {}
+    return {"cache_responses": True, "cache_kwargs": {"ttl": chance.choice((2.0, 0.1, 600.0))}}
 
 
 def _fallbacks(chance: Chance, groups: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from attrs import define, field
 from ...actors.model_group.actor import LOOK_AHEAD
 from ...messages.events import (
     AttemptFailed,
+    CacheHit,
     DeploymentPicked,
     FellBack,
     HedgeRefused,
@@ -27,6 +28,7 @@ from .violation import Violation
 if TYPE_CHECKING:
     from ...messages.events import Event
     from ...messages.outcomes import LeftOut
+    from .cache_book import CacheBook
     from .deployment_book import DeploymentBook
     from .marks import Marks
     from .rulebook import Rulebook
@@ -76,6 +78,8 @@ class RequestBook:
         phase: choosing, waiting, pausing, calling or done.
         excused_until: the process slept until then, so nothing could be in time before it.
         only: the deployment that the current group was asked for by its id.
+        cache: what a cache may answer.
+        hit: the cache has answered.
         waiting: the books of all requests that wait, whoever's they are.
     """
 
@@ -85,6 +89,7 @@ class RequestBook:
     retried: RetriesMade
     accusations: list[Accusation]
     waiting: dict[str, RequestBook]
+    cache: CacheBook
     fields: dict[str, Any] | None
     request_id: str = ""
     group: str = ""
@@ -106,6 +111,7 @@ class RequestBook:
     waiting_since: float | None = None
     doubtful: bool = False
     tokens: int | None = None
+    hit: bool = False
 
     def apply(self, event: Event, at: float) -> None:
         """Take an event into account.
@@ -353,8 +359,24 @@ class RequestBook:
         """Whether it is where its phase says: one whose call has ended must be told, and go on."""
         return self.phase != "calling" or bool(self._under_way())
 
+    def _hit(self, event: CacheHit, at: float) -> None:
+        self._must(not self.calls and self.error is None, "cache", "a hit for one that was called for", at)
+        self.hit = True
+        if self.fields is not None:
+            self.cache.hit(self.fields, event, at)
+
+    @property
+    def waits_for_another(self) -> bool:
+        """Whether nothing is done for it, as it should be while an equal one is called for."""
+        return self.phase == "choosing" and not self.hit and self.error is None and not self.doubtful
+
     def _succeeded(self, event: RequestSucceeded, at: float) -> None:
         self._in_time(at)
+        if self.hit or event.cached:
+            self._must(self.hit and event.cached and not event.cost, "cache", f"cached, and {event!r}", at)
+            return
+        if self.fields is not None:
+            self.cache.answered(self.fields, event, at)
         self._must(event.deployment_id in self.calls.values(), "books", "answered by a stranger", at)
         if event.fallbacks:
             self.marks.sometimes("answered by a fallback")
@@ -425,6 +447,7 @@ class RequestBook:
 _HANDLERS: dict[type, Any] = {
     RequestAccepted: RequestBook._accepted,
     DeploymentPicked: RequestBook._picked,
+    CacheHit: RequestBook._hit,
     AttemptFailed: RequestBook._attempt_failed,
     WaitStarted: RequestBook._waits,
     RetryScheduled: RequestBook._pauses,

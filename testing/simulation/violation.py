@@ -21,6 +21,7 @@ INVARIANTS = {
     "books": "what is recorded is what happened: costs, tokens, cooldowns",
     "idle": "nobody waits, and nobody is refused, for a deployment that stands idle",
     "choice": "who serves suits what was asked for, and nobody who goes before it stood idle",
+    "cache": "a cache gives what equal requests were answered, not too long ago, and keeps nobody waiting",
     "settled": "once faults stop everything settles, and every deployment serves again",
 }
 """Those of the design by number, and what a simulator can see besides."""

@@ -13,10 +13,19 @@ from turnout.actors.providers.ports import ProviderCall
 from turnout.actors.runtime.dispatcher import ManualDispatcher
 from turnout.messages.commands import Call
 from turnout.messages.deployment import Deployment
-from turnout.messages.events import CallStarted, CallSucceeded, CooldownStarted
+from turnout.messages.events import (
+    CacheHit,
+    CallStarted,
+    CallSucceeded,
+    CheckStarted,
+    CooldownStarted,
+    HealthChecked,
+    RequestSucceeded,
+)
 from turnout.messages.requests import CompletionRequest
 from turnout.testing.fake_clock import FakeClock
 from turnout.testing.journal_spec import JournalSpec
+from turnout.testing.simulation.cache_book import CacheBook
 from turnout.testing.simulation.chance import DrawnChance, SeededChance, TapedChance
 from turnout.testing.simulation.deployment_book import DeploymentBook
 from turnout.testing.simulation.disk import SimulatedDisk
@@ -135,6 +144,49 @@ def test_a_provider_that_has_answered_cannot_be_aborted_and_told_nothing_if_nobo
     assert upstream.told["r.1"] is None
     clock.advance(100.0)
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "age", "wrong"),
+    [
+        ({}, 1.0, None),
+        ({}, 3.0, "nobody was given"),
+        ({"max_tokens": 5}, 1.0, "nobody was given"),
+        ({"stream": True}, 1.0, "nobody was given"),
+        ({"caching": False}, 1.0, "was not to be answered"),
+        ({"cache": {"no-cache": True}}, 1.0, "was not to be answered"),
+        ({"cache": {"s-maxage": 0.5}}, 1.0, "as old as"),
+        ({}, 9.0, "was to be forgotten"),
+    ],
+)
+def test_the_books_know_which_answers_a_cache_may_give(asked, age, wrong):
+    cache = CacheBook(rulebook({"cache_responses": True, "cache_kwargs": {"ttl": 8.0}}), Marks())
+    plain = {"model": "g", "messages": []}
+    answered = RequestSucceeded("r1", "g", "a", 1, 0, 0, 0.0, 1.0, None)
+    for at in (10.0, 18.0):
+        cache.answered(plain, answered, at)
+    hit = CacheHit("r2", "k", "g", "a", age)
+    if wrong is None:
+        cache.hit({**plain, **asked}, hit, 19.0)
+        assert cache.marks.counts["answered from the cache"] == 1
+    else:
+        with pytest.raises(Violation, match=wrong):
+            cache.hit({**plain, **asked}, hit, 19.0)
+
+
+def test_the_books_hold_a_health_check_against_the_windows_and_whoever_fails_it_to_be_unwell(book):
+    """I3"""
+    kept = book(rpm=1)
+    kept.apply(CheckStarted("a.check1", 10), 0.0, None)
+    kept.apply(HealthChecked("a.check1", False, 1.0, 1, 0, None, True, "Timeout", 408), 1.0, None)
+    assert not kept.idle_at(70.0, 1)
+    kept.apply(CheckStarted("a.check2", 10), 70.0, None)
+    kept.apply(HealthChecked("a.check2", True, 1.0, 1, 1, None), 71.0, None)
+    assert not kept.idle_at(80.0, 1)
+    with pytest.raises(Violation, match="I3"):
+        kept.apply(started(1), 80.0, None)
+    assert not kept.idle_at(130.0, 1)
+    assert kept.idle_at(140.0, 1)
 
 
 def test_every_violation_says_which_invariant_in_words():
