@@ -78,7 +78,7 @@ def _settings(given: dict[str, Any], errors: list[str]) -> RouterSettings | None
             if name == "routing_strategy_args" and "routing_strategy" in given:
                 right[name] = value  # it may need its strategy beside it
                 continue
-            errors.append(f"router_settings: {error}")
+            errors.extend(f"router_settings: {problem}" for problem in error.problems)
         else:
             right[name] = value
     try:
@@ -102,7 +102,7 @@ def _deployments(config: Config, defaults: dict[str, Any], errors: list[str]) ->
             if not has_mock(deployment):
                 codec_for(deployment)
         except ConfigurationError as error:
-            errors.append(str(error))
+            errors.extend(error.problems)
         else:
             taken[deployment.id] = path
             made.append(deployment)

@@ -84,7 +84,16 @@ class TurnoutError(Exception):
 
 
 class ConfigurationError(TurnoutError, ValueError):
-    """A setting or a `model_list` entry is wrong: its path, what was given, what is allowed."""
+    """A setting or a `model_list` entry is wrong: its path, what was given, what is allowed.
+
+    Attributes:
+        problems: everything that was found wrong with it, one line each. The error's own text is the first
+            of them, and says how many more there are.
+    """
+
+    def __init__(self, text: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.problems = problems or (text,)
 
 
 class RouterClosedError(TurnoutError, RuntimeError):

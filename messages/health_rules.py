@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError
 from .problems import given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["ON_DEMAND", "check_health_rules", "is_checked"]
+__all__ = ["ON_DEMAND", "is_checked", "wrong_health_rules"]
 
 ON_DEMAND = "on_demand"
 
@@ -32,24 +31,17 @@ def is_checked(info: Mapping[str, Any], *, in_background: bool) -> bool:
     return wanted is True or (wanted == ON_DEMAND and not in_background)
 
 
-def check_health_rules(info: Mapping[str, Any], path: str) -> None:
-    """Refuse rules that are none.
-
-    Raises:
-        ConfigurationError: names what is wrong and what is allowed.
-    """
+def wrong_health_rules(info: Mapping[str, Any], path: str) -> Iterator[str]:
+    """What is wrong with them, with what is allowed."""
     wanted = info.get("health_check", True)
     if not isinstance(wanted, bool) and wanted != ON_DEMAND:
-        msg = f"{path}.health_check = {given(wanted)}: must be True, False or {ON_DEMAND!r}"
-        raise ConfigurationError(msg)
+        yield f"{path}.health_check = {given(wanted)}: must be True, False or {ON_DEMAND!r}"
     for name in ("health_check_model", "health_check_voice"):
         if name in info and (not isinstance(info[name], str) or not info[name]):
-            msg = f"{path}.{name} = {given(info[name])}: must be a text"
-            raise ConfigurationError(msg)
+            yield f"{path}.{name} = {given(info[name])}: must be a text"
     params = info.get("health_check_params", {})
     if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
-        msg = f"{path}.health_check_params = {given(params)}: must be a dict with names as keys"
-        raise ConfigurationError(msg)
+        yield f"{path}.health_check_params = {given(params)}: must be a dict with names as keys"
+        return
     for name in sorted(_NOT_OURS & params.keys()):
-        msg = f"{path}.health_check_params.{name}: is not for the check to say; leave it out"
-        raise ConfigurationError(msg)
+        yield f"{path}.health_check_params.{name}: is not for the check to say; leave it out"

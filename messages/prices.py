@@ -7,11 +7,13 @@ whole list of those that are read, from `litellm_params` or `model_info`.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError
 from .problems import given
 from .values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "PRICE_NAMES",
@@ -19,9 +21,9 @@ __all__ = [
     "PriceChange",
     "PriceTier",
     "Prices",
-    "check_prices",
     "priced_from",
     "tier_of",
+    "wrong_prices",
 ]
 
 PRICE_NAMES = {
@@ -124,16 +126,11 @@ def tier_of(name: str) -> tuple[str, int | None]:
     return (name, None) if match is None else (match[1], int(match[2]) * 1000)
 
 
-def check_prices(values: dict[str, Any], path: str) -> None:
-    """Refuse a price that is none; names that are not ours are nobody's business.
-
-    Raises:
-        ConfigurationError: a known price is no number, or negative.
-    """
+def wrong_prices(values: dict[str, Any], path: str) -> Iterator[str]:
+    """What is wrong with them: prices that are no number, or negative. Other names are nobody's business."""
     for name, value in values.items():
         if tier_of(name)[0] in PRICE_NAMES and not _is_price(value):
-            msg = f"{path}.{name} = {given(value)}: must be a number of US dollars, 0 or more"
-            raise ConfigurationError(msg)
+            yield f"{path}.{name} = {given(value)}: must be a number of US dollars, 0 or more"
 
 
 def _is_price(value: Any) -> bool:

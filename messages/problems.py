@@ -10,12 +10,21 @@ from .errors import ConfigurationError, mask_secrets
 from .redaction import hide_url_secrets, is_secret_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["configuration_error", "did_you_mean", "given", "listed", "nearest", "number_in", "quoted"]
+__all__ = [
+    "Complaints",
+    "configuration_error",
+    "did_you_mean",
+    "given",
+    "listed",
+    "nearest",
+    "number_in",
+    "quoted",
+]
 
 MAX_SHOWN = 80
 """Characters of a wrong value or name that are repeated in an error."""
@@ -91,21 +100,57 @@ def listed(names: Iterable[str], at_most: int = MAX_LISTED) -> str:
     return f"{text} and {more} more" if more > 0 else text or "none"
 
 
+class Complaints:
+    """Gathers what is wrong with one thing, to tell it in one error.
+
+    As a context it takes the `ConfigurationError` that ends its block, and goes on behind it.
+    """
+
+    __slots__ = ("_problems",)
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, ConfigurationError):
+            self.add(*error.problems)
+            return True
+        return False
+
+    def add(self, *problems: str) -> None:
+        self._problems.extend(problems)
+
+    def tell(self) -> None:
+        """Raise the error, if there is anything wrong."""
+        if self._problems:
+            raise _one_error(self._problems)
+
+
 def configuration_error(
-    error: ValidationError, *, known: Iterable[str] = (), owner: str = ""
+    error: ValidationError, *, known: Iterable[str] = (), owner: str | Callable[[str], str] = ""
 ) -> ConfigurationError:
     """The one error for all that pydantic found.
 
-    An unknown name is told first: it usually explains the rest. `owner` prefixes the paths;
-    `known` are the names an unknown one is compared with.
+    An unknown name is told first: it usually explains the rest. `owner` prefixes the paths, or says by
+    the name of a field what does; `known` are the names an unknown one is compared with.
     """
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    unknown = first["type"] == "extra_forbidden"
-    text = _unknown(first, known, owner) if unknown else _wrong(first, owner)
+    return _one_error([_told(problem, known, owner) for problem in problems])
+
+
+def _one_error(problems: list[str]) -> ConfigurationError:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return ConfigurationError(text + more)
+    return ConfigurationError(problems[0] + more, tuple(problems))
+
+
+def _told(problem: ErrorDetails, known: Iterable[str], owner: str | Callable[[str], str]) -> str:
+    if not isinstance(owner, str):
+        owner = owner(str(problem["loc"][0]))
+    return _unknown(problem, known, owner) if problem["type"] == "extra_forbidden" else _wrong(problem, owner)
 
 
 def _unknown(problem: ErrorDetails, known: Iterable[str], owner: str) -> str:

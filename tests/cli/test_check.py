@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from turnout import RetryPolicy, Router
+from turnout import ConfigurationError, RetryPolicy, Router
 from turnout.cli import config as cli_config
 from turnout.cli.config import TAKEN_OVER
 from turnout.cli.main import main
@@ -155,6 +155,50 @@ def test_what_is_wrong_is_told_with_its_path(errors, text, error):
 def test_two_deployments_with_one_id_are_an_error(errors):
     twice = GOOD.replace("id: mini", "id: azure-eu")
     assert any("has this id already" in found for found in errors(twice))
+
+
+def test_everything_that_is_wrong_with_one_entry_is_told(errors):
+    told = errors("""
+model_list:
+  - model_name: gpt-4
+    color: red
+    rpm: -1
+    litellm_params: {model: nowhere/x, timeout: soon, tpm: many, input_cost_per_image: free, mock_answer: hi}
+    model_info: {id: "", health_check: never}
+""")
+    expected = [
+        "model_list[0]: unknown field 'color'",
+        "model_list[0].litellm_params: unknown parameter 'mock_answer'",
+        "model_list[0].litellm_params.input_cost_per_image = 'free'",
+        "model_list[0].litellm_params.model = 'nowhere/x': unknown provider 'nowhere'",
+        "model_list[0].rpm = -1",
+        "model_list[0].litellm_params.tpm = 'many'",
+        "model_list[0].litellm_params.timeout = 'soon'",
+        "model_list[0].model_info.health_check = 'never'",
+        "model_list[0].model_info.id = ''",
+    ]
+    assert len(told) == len(expected)
+    for problem, beginning in zip(told, expected, strict=True):
+        assert problem.startswith(beginning)
+
+
+def test_an_entry_that_cannot_be_taken_apart_tells_what_it_can(errors):
+    told = errors("model_list:\n  - {color: red, litellm_params: 5}\n  - 7\n")
+    assert [problem.split(":")[0] for problem in told] == [
+        "model_list[0]",
+        "model_list[0].model_name",
+        "model_list[0].litellm_params = 5",
+        "model_list[1] = 7",
+    ]
+
+
+def test_a_router_tells_the_first_and_how_many_more(errors):
+    with pytest.raises(ConfigurationError) as caught:
+        Router(
+            [{"model_name": "m", "color": "red", "litellm_params": {"model": "gpt-4o", "rpm": 0, "tpm": 0}}]
+        )
+    assert str(caught.value) == "model_list[0]: unknown field 'color' (and 2 more)"
+    assert len(caught.value.problems) == 3
 
 
 def test_a_fallback_to_nowhere_is_a_note(check):
