@@ -70,6 +70,8 @@ def _draw(explanation: Explanation, file: Path) -> None:
 def _last(journal: SqliteReader) -> str:
     stream = journal.last_stream("request")
     if stream is None:
-        msg = f"journal {str(journal.path)!r} holds no request yet"
+        trimmed = journal.trimmed()
+        why = f"any more: {trimmed}" if trimmed.events else "yet"
+        msg = f"journal {str(journal.path)!r} holds no request {why}"
         raise Failure(msg)
     return stream.partition("/")[2]

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +24,8 @@ from turnout.actors.journal.ports import Snapshot
 from turnout.actors.journal.sourced import SNAPSHOT_EVERY, SNAPSHOT_POSITIONS
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.sqlite_reader import SqliteReader
-from turnout.history import Replay
+from turnout.actors.journal.sqlite_search import search
+from turnout.history import Position, Replay
 from turnout.messages.events import (
     AttemptFailed,
     CallFailed,
@@ -40,6 +45,9 @@ from ..progress import say
 from ..report import Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from turnout.history import Moment
     from turnout.messages.events import Event
 
 EVENTS = 10_000_000
@@ -53,65 +61,127 @@ RATE = 100.0
 JAM, JAM_SHARE = 0.6, 0.004
 """Where in the journal everything jams, and for how much of it: thousands of requests are open there."""
 
+LOOKS = 25
 MOMENT_GOAL = 2.0
 EXPLAIN_GOAL = 100.0
+_SNAPSHOTS = "SELECT DISTINCT position FROM snapshot_history ORDER BY position"
+
+
+KEPT = "TURNOUT_BENCH_JOURNAL"
+"""An environment variable: where the journal is kept, and taken from the next time."""
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
     events = QUICK_EVENTS if quick else EVENTS
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
-        file = Path(folder) / "big.db"
-        started = time.perf_counter()
-        make(file, events)
-        seconds, size = time.perf_counter() - started, file.stat().st_size / 1e9
-        made = f"{events:,} events, {size:.2f} GB, made in {seconds:.0f} s"
-        say(f"replay: {made}")
-        return [moments(file, made), stories(file)]
+        file = Path(os.environ.get(KEPT) or Path(folder) / "big.db")
+        made = "kept from before"
+        if not file.exists():
+            started = time.perf_counter()
+            make(file, events)
+            made = f"made in {time.perf_counter() - started:.0f} s"
+        with Replay(file) as replay:
+            last = replay.last_position()
+        about = f"{last:,} events, {file.stat().st_size / 1e9:.2f} GB, {made}"
+        say(f"replay: {about}")
+        return [moments(file, last, about), worst(file, last), stories(file, last), command(file, last)]
 
 
-def moments(file: Path, made: str) -> Figure:
+def seconds(file: Path, look: Callable[[], object]) -> float:
+    """How long a look takes when nothing of the file is in memory."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())  # what is not on the disk yet cannot be forgotten
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    started = time.perf_counter()
+    look()
+    return time.perf_counter() - started
+
+
+def at(file: Path, *moments: float | Position) -> list[Moment]:
+    with Replay(file) as replay:
+        return [replay.at(moment) for moment in moments]
+
+
+def moments(file: Path, last: int, about: str) -> Figure:
     """The slowest of moments drawn from all over the journal, each looked at anew."""
     rng = random.Random(1)
-    took = []
-    with Replay(file) as replay:
-        last = replay.last_position()
-    for _ in range(25):
-        started = time.perf_counter()
-        with Replay(file) as replay:
-            replay.at(START + rng.random() * last / 5 / RATE)
-        took.append(time.perf_counter() - started)
+    drawn = [START + rng.random() * last / 5 / RATE for _ in range(LOOKS)]
+    took = [seconds(file, partial(at, file, moment)) for moment in drawn]
     return Figure(
-        what="any moment of a big journal, the slowest of 25",
+        what=f"any moment of a big journal that is not in memory, the slowest of {LOOKS}",
         measured=max(took),
         unit="s",
         goal=MOMENT_GOAL,
-        detail=f"median {p50(took):.2f} s; {made}",
+        detail=f"median {p50(took):.2f} s; {about}",
     )
 
 
-def stories(file: Path) -> Figure:
-    rng = random.Random(2)
-    took = []
+def worst(file: Path, last: int) -> Figure:
+    """Moments that are the most work: thousands of open requests, right before snapshots, the very end."""
     with SqliteReader.open(file) as reader:
-        last = reader.last_position()
-        names = []
-        for _ in range(25):
-            found = next(
-                r for r in reader.read(after=rng.randrange(last - 100)) if r.stream.startswith("request/")
-            )
-            names.append(found.stream.partition("/")[2])
-    for name in names:
-        started = time.perf_counter()
-        with SqliteReader.open(file) as reader:
-            explanation_from(reader, name)
-        took.append((time.perf_counter() - started) * 1000)
+        saved = [place for (place,) in reader._ask(_SNAPSHOTS)]
+    places = {
+        "while everything jams": int(last * (JAM + JAM_SHARE / 2)),
+        "right before a snapshot": saved[len(saved) // 2] - 1,
+        "right before the last one": saved[-1] - 1,
+        "the end": last,
+    }
+    took = {name: seconds(file, partial(at, file, Position(place))) for name, place in places.items()}
+    both = partial(at, file, Position(last // 4), Position(last // 2))
+    took["two moments, to be compared"] = seconds(file, both) / 2
     return Figure(
-        what="the story of a request from it, the slowest of 25",
+        what="the hardest moments of it",
+        measured=max(took.values()),
+        unit="s",
+        goal=MOMENT_GOAL,
+        detail=", ".join(f"{name} {value:.2f} s" for name, value in took.items()),
+    )
+
+
+def names(file: Path, last: int) -> list[str]:
+    """Requests from all over the journal."""
+    rng = random.Random(2)
+    with SqliteReader.open(file) as reader:
+        found = [next(search(reader, rng.randrange(last - 100), kind="request")) for _ in range(LOOKS)]
+    return [recorded.stream.partition("/")[2] for recorded in found]
+
+
+def explain(file: Path, name: str) -> None:
+    with SqliteReader.open(file) as reader:
+        explanation_from(reader, name)
+
+
+def stories(file: Path, last: int) -> Figure:
+    took = [seconds(file, partial(explain, file, name)) * 1000 for name in names(file, last)]
+    return Figure(
+        what=f"the story of a request from it, the slowest of {LOOKS}",
         measured=max(took),
         unit="ms",
         goal=EXPLAIN_GOAL,
         detail=f"median {p50(took):.1f} ms",
     )
+
+
+def command(file: Path, last: int) -> Figure:
+    """The commands as a person meets them: a new process, Python and all."""
+    words = {
+        "explain": ["explain", str(file)],
+        "replay --at": ["replay", str(file), "--at", f"#{last // 2}"],
+        "events --since": ["events", str(file), "--since", f"#{last - 100}"],
+        "--version": ["--version"],
+    }
+    took = {name: seconds(file, partial(_run, arguments)) for name, arguments in words.items()}
+    return Figure(
+        what="the slowest of these commands on it, Python's start included",
+        measured=max(took.values()),
+        unit="s",
+        detail=", ".join(f"{name} {value:.2f} s" for name, value in took.items()),
+    )
+
+
+def _run(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "turnout", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 class Writer:

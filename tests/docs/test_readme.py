@@ -32,7 +32,8 @@ def test_every_block_is_of_a_kind_that_is_checked(block):
 
 def test_a_shell_block_works(shell, at_a_desk):
     for line in shell.code.splitlines():
-        HOW[shell.how](line)
+        if not line.startswith("#"):
+            HOW[shell.how](line)
 
 
 def made(line):
