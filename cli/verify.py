@@ -19,7 +19,6 @@ from .progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..actors.journal.ports import Snapshot
     from ..actors.journal.sqlite_history import Row
 
 __all__ = ["add_to"]
@@ -95,7 +94,7 @@ def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
     with Progress("positions", last) as progress:
         for fault in history.faults(progress.tick):
             findings.add("file", f"SQLite finds: {fault}")
-        verifier = Verifier(_snapshots(history, findings), trimmed, findings)
+        verifier = Verifier(history.snapshot_places(), history.snapshot_of, trimmed, findings)
         done = 0
         for _, rows in groupby(_rows(history, last), key=attrgetter("batch")):
             batch = list(rows)
@@ -121,13 +120,6 @@ def _rows(history: SqliteHistory, last: int) -> Iterator[Row]:
         if row.last > last:
             return
         yield row
-
-
-def _snapshots(history: SqliteHistory, findings: Findings) -> Iterator[Snapshot]:
-    try:
-        yield from history.snapshots()
-    except JournalError as error:
-        findings.add("snapshot", str(error))
 
 
 def _show(report: dict[str, Any], journal: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..actors.journal.ports import UnreadableEventError
 from ..actors.usage.actor import NAME as USAGE
 from ..actors.usage.state import FORMAT, UsageState
 from ..messages.events import EventsLost
@@ -14,7 +15,7 @@ from ..supervisor.fleet.manager import ROUTER_STREAM
 from .world import World, owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..actors.journal.codec import Recorded
     from ..actors.journal.ports import Snapshot
@@ -38,19 +39,33 @@ class SnapshotCheck:
     A state is not known, and so nothing is compared, until its stream's first snapshot when the stream
     does not begin with its first event, after lost events, and after an event that cannot be read.
 
+    Args:
+        places: every snapshot of every stream, by its stream and position, each stream's in their order.
+        load: gives one of them when its turn has come; None when it is not there any more.
+        findings: where to say what is wrong.
+        whole: whether the journal goes back to its first event.
+
     Attributes:
         compared: snapshots that were found to be what the events rebuild, or not.
         trusted: those that could only be believed.
     """
 
-    def __init__(self, snapshots: Iterable[Snapshot], findings: Findings, *, whole: bool) -> None:
+    def __init__(
+        self,
+        places: Iterable[tuple[str, int]],
+        load: Callable[[str, int], Snapshot | None],
+        findings: Findings,
+        *,
+        whole: bool,
+    ) -> None:
         self.compared = 0
         self.trusted = 0
         self._findings = findings
         self._world = World()
-        self._due: dict[str, deque[Snapshot]] = {}
-        for snapshot in snapshots:
-            self._due.setdefault(snapshot.stream, deque()).append(snapshot)
+        self._load = load
+        self._due: dict[str, deque[int]] = {}
+        for stream, position in places:
+            self._due.setdefault(stream, deque()).append(position)
         self._versions: dict[str, int] = {}
         self._based: dict[str, int] = {}
         self._doubtful: set[str] = set()
@@ -80,18 +95,27 @@ class SnapshotCheck:
 
     def finish(self) -> None:
         """There are no more events."""
-        for due in self._due.values():
-            for snapshot in due:
-                self._check(snapshot)
+        for stream, due in self._due.items():
+            for position in due:
+                self._check(stream, position)
         self.trusted += len(self._usage_due)
 
     def _check_before(self, stream: str, position: int) -> None:
         due = self._due.get(stream)
-        while due and due[0].position < position:
-            self._check(due.popleft())
+        while due and due[0] < position:
+            self._check(stream, due.popleft())
 
-    def _check(self, snapshot: Snapshot) -> None:
-        stream = snapshot.stream
+    def _loaded(self, stream: str, position: int) -> Snapshot | None:
+        try:
+            return self._load(stream, position)
+        except UnreadableEventError as error:
+            self._findings.add("snapshot", str(error), position, stream)
+            return None
+
+    def _check(self, stream: str, position: int) -> None:
+        snapshot = self._loaded(stream, position)
+        if snapshot is None:
+            return
         known = self._versions.get(stream, 0)
         if stream in self._doubtful or snapshot.version > known:
             self.trusted += 1
@@ -133,12 +157,14 @@ class SnapshotCheck:
         usage, due = self._usage, self._usage_due
         if usage is None or not due:
             return
-        until = due[0].position
+        until = due[0]
         if events and events[-1].position < until:
             usage.fold(events)
             return
         usage.fold(recorded for recorded in events if recorded.position <= until)
-        snapshot = due.popleft()
+        snapshot = self._loaded(USAGE, due.popleft())
+        if snapshot is None:
+            return
         if snapshot.state.get("format") != FORMAT:
             self.trusted += 1
             return

@@ -22,7 +22,7 @@ from .positions import Continuity
 from .states import SnapshotCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..actors.journal.ports import Snapshot, Trimmed
     from ..actors.journal.sqlite_history import Row
@@ -73,17 +73,23 @@ class Verifier:
     """Takes a journal's rows, in the order of their last events, and says what is wrong.
 
     Args:
-        snapshots: every snapshot of every stream.
+        places, load: every snapshot of every stream, and how it is had; see :class:`.states.SnapshotCheck`.
         trimmed: what retention removed.
         findings: where to say it.
     """
 
-    def __init__(self, snapshots: Iterable[Snapshot], trimmed: Trimmed, findings: Findings) -> None:
+    def __init__(
+        self,
+        places: Iterable[tuple[str, int]],
+        load: Callable[[str, int], Snapshot | None],
+        trimmed: Trimmed,
+        findings: Findings,
+    ) -> None:
         self.findings = findings
         self.events = 0
         self.lost = 0
         self.continuity = Continuity(trimmed, findings)
-        self.states = SnapshotCheck(snapshots, findings, whole=trimmed.position == 0)
+        self.states = SnapshotCheck(places, load, findings, whole=trimmed.position == 0)
         self._unreadable: list[int] = []
 
     def __repr__(self) -> str:

@@ -72,21 +72,19 @@ class SqliteHistory:
         first = next(iter(self._reader.read(limit=1)), None)
         return 0 if first is None else first.position
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """Every snapshot of every stream, each stream's in the order of positions.
+    def snapshot_places(self) -> list[tuple[str, int]]:
+        """Where there is a snapshot: its stream and position, each stream's in order."""
+        tables = self._tables & SNAPSHOT_TABLES
+        return sorted({place for table in tables for place in self._reader._ask(_PLACES.format(table))})
+
+    def snapshot_of(self, stream: str, position: int) -> Snapshot | None:
+        """The snapshot at this place; None when a later one has taken it.
 
         Raises:
-            UnreadableEventError: on reaching one that is no JSON.
+            UnreadableEventError: it is no JSON.
         """
-        places = {
-            place
-            for table in self._tables & SNAPSHOT_TABLES
-            for place in self._reader._ask(_PLACES.format(table))
-        }
-        for stream, position in sorted(places):
-            found = self.snapshot_at(stream, position, math.inf)
-            if found is not None and found.position == position:  # else it was replaced meanwhile
-                yield found
+        found = self.snapshot_at(stream, position, math.inf)
+        return found if found is not None and found.position == position else None
 
     def snapshot_at(self, stream: str, position: int, at: float) -> Snapshot | None:
         """The newest snapshot of a stream that is not after `position`, nor after router time `at`.

@@ -10,8 +10,10 @@ from turnout.actors.journal.ports import Snapshot
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.sqlite_history import SqliteHistory
 from turnout.actors.journal.sqlite_reader import SqliteReader
+from turnout.actors.usage.actor import NAME as USAGE
 from turnout.cli.verify import _report
 from turnout.history.verify import MAX_FINDINGS
+from turnout.history.world import World
 from turnout.messages.events import CooldownEnded, EventsLost
 
 
@@ -162,3 +164,31 @@ def test_whoever_watches_a_long_check_may_end_it(lived, monkeypatch):
 
     with SqliteReader.open(lived) as reader, pytest.raises(KeyboardInterrupt):
         SqliteHistory(reader).faults(stop)
+
+
+def test_a_snapshot_is_loaded_when_its_turn_has_come_and_not_before(lived, monkeypatch):
+    """However many there are: a journal of years has more than fit into memory."""
+    seen, ahead = [0], []
+    apply, load = World.apply, SqliteHistory.snapshot_of
+
+    def applied(world, recorded):
+        seen.append(recorded.position)
+        apply(world, recorded)
+
+    def loaded(history, stream, position):
+        if stream != USAGE:  # which is of everybody's events, and goes by batches of them
+            ahead.append(position - seen[-1])
+        return load(history, stream, position)
+
+    monkeypatch.setattr(World, "apply", applied)
+    monkeypatch.setattr(SqliteHistory, "snapshot_of", loaded)
+    assert verified(lived)["whole"]
+    assert len(ahead) >= 5
+    assert max(ahead) <= 0
+
+
+def test_a_snapshot_that_is_no_json_is_told_with_its_place(lived):
+    change(lived, "UPDATE snapshots SET state = '{' WHERE stream = 'deployment/eu'")
+    ((kind, text),) = told(verified(lived))
+    assert kind == "snapshot"
+    assert "the snapshot of 'deployment/eu' at position" in text
