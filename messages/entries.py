@@ -1,8 +1,9 @@
 """A `model_list` entry as it was written: kept, recorded without its secrets, and put together again. Pure.
 
-A journal holds entries whose secrets and made-up answers are masked; `os.environ/NAME` is no secret and
-stays. What was masked is named by its path (``litellm_params.api_key``), and whoever puts such an entry
-together again says where the value comes from now.
+A journal holds entries whose secrets are masked; `os.environ/NAME` is no secret and stays. Made-up answers
+are masked where the constructor gives them, which gives them again; of an entry that came at run time they
+are configuration that nobody else has. What was masked is named by its path (``litellm_params.api_key``),
+and whoever puts such an entry together again says where the value comes from now.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from . import errors
 from .deployment import OF_THE_MODEL
 from .deployments import ALIASES, READ_ANYWHERE, renamed
 from .environment import PREFIX
-from .errors import ConfigurationError, RequestError
+from .errors import ConfigurationError, RequestError, mask_secrets
 from .problems import given
 from .redaction import HIDDEN, MAX_DEPTH, is_content_name, is_secret_name, public
 
@@ -39,6 +40,11 @@ __all__ = [
 PARAMS = "litellm_params"
 INFO = "model_info"
 API_KEY = f"{PARAMS}.api_key"
+
+MAX_MOCK_BYTES = 65_536
+"""Of a made-up answer that is recorded, as JSON."""
+
+_MOCKS = frozenset({"mock_response", "mock_tool_calls"})
 
 _ERROR_NAME = re.compile(r"(?:litellm|turnout|openai)\.[A-Za-z]{0,58}(?:Error|Timeout)")
 
@@ -130,10 +136,18 @@ def _put(section: dict[str, Any], name: str, value: Any) -> None:
 # -- recording it
 
 
-def recordable(written: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The entry as plain JSON-able data without secrets and content, and the paths of what is masked."""
+def recordable(
+    written: Mapping[str, Any], *, with_mocks: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The entry as plain JSON-able data without secrets and content, and the paths of what is masked.
+
+    `with_mocks`: its made-up answers are recorded where they are plain data (`MAX_MOCK_BYTES` at most).
+    """
     withheld: list[str] = []
-    config: dict[str, Any] = _shown(written, "", "", withheld)
+    mocks = _plain_mocks(written[PARAMS]) if with_mocks else {}
+    params = {name: value for name, value in written[PARAMS].items() if name not in mocks}
+    config: dict[str, Any] = _shown({**written, PARAMS: params}, "", "", withheld)
+    config[PARAMS].update(mocks)
     config[INFO]["id"] = written[INFO]["id"]
     withheld = [path for path in withheld if path != f"{INFO}.id"]
     return config, tuple(withheld)
@@ -158,6 +172,20 @@ def _shown(value: Any, name: str, path: str, withheld: list[str], *, header: boo
     if type(shown) is not type(value) or shown != value:
         withheld.append(path)
     return shown
+
+
+def _plain_mocks(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The made-up answers that JSON can hold as they are, and that hold nothing like a key."""
+    plain = {}
+    for name in _MOCKS & params.keys():
+        try:
+            text = msgspec.json.encode(params[name])
+            same = msgspec.json.decode(text) == params[name]
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            continue
+        if same and len(text) <= MAX_MOCK_BYTES and mask_secrets(text.decode()) == text.decode():
+            plain[name] = params[name]
+    return plain
 
 
 def _error_named_by(mock: Any) -> str | None:

@@ -46,10 +46,10 @@ class BerthMaker:
     defaults: Mapping[str, Any]
     check: Callable[[Deployment], object] | None = None
 
-    def parsed(self, entry: Any, deployment: Deployment) -> Berth:
+    def parsed(self, entry: Any, deployment: Deployment, *, at_run_time: bool = False) -> Berth:
         """Of an entry that was parsed (and checked) already."""
         written = written_as(entry, deployment.id)
-        return Berth(deployment, written, _listing(deployment, written))
+        return Berth(deployment, written, _listing(deployment, written, with_mocks=at_run_time))
 
     def new(self, entry: Any, taken: Mapping[str, str] | None = None) -> Berth:
         """Of an entry that a user hands in; `taken` are the ids it may not get.
@@ -59,7 +59,7 @@ class BerthMaker:
         """
         deployment = parse_deployment(entry, "deployment", defaults=self.defaults, taken=taken)
         self._must_be_callable(deployment)
-        return self.parsed(entry, deployment)
+        return self.parsed(entry, deployment, at_run_time=True)
 
     def updated(self, berth: Berth, changes: Mapping[str, Any]) -> Berth:
         """Of a berth some of whose configuration changes.
@@ -74,7 +74,7 @@ class BerthMaker:
         lacking = _lacking(missing, entry, deployment)
         if not lacking:
             self._must_be_callable(deployment)
-        return Berth(deployment, written, _listing(deployment, written), lacking)
+        return Berth(deployment, written, _listing(deployment, written, with_mocks=True), lacking)
 
     def restored(self, deployment_id: str, listing: Listing, source: Berth | None) -> Berth:
         """Of what the journal has; `source` is what the constructor's list says of the same deployment.
@@ -98,8 +98,8 @@ class BerthMaker:
             self.check(deployment)
 
 
-def _listing(deployment: Deployment, written: dict[str, Any]) -> Listing:
-    return Listing(deployment.model_name, *recordable(written))
+def _listing(deployment: Deployment, written: dict[str, Any], *, with_mocks: bool) -> Listing:
+    return Listing(deployment.model_name, *recordable(written, with_mocks=with_mocks))
 
 
 def _lacking(missing: tuple[str, ...], entry: Mapping[str, Any], deployment: Deployment) -> tuple[str, ...]:

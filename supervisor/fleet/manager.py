@@ -161,7 +161,9 @@ class FleetManager:
                 return fleet.remove(deployment_id), ()
             case SetModelList(entries, deployments):
                 pairs = zip(entries, deployments, strict=True)
-                berths = tuple(self._make.parsed(entry, deployment) for entry, deployment in pairs)
+                berths = tuple(
+                    self._make.parsed(entry, deployment, at_run_time=True) for entry, deployment in pairs
+                )
                 return fleet.replace(berths, self.berths.get), berths
 
     def _taken(self) -> dict[str, str]:

@@ -6,9 +6,12 @@ import pytest
 
 from turnout import NoDeploymentsAvailable, NotFoundError, RateLimitError, Router
 from turnout.actors.journal.memory import MemoryStore
+from turnout.messages.entries import MAX_MOCK_BYTES
 from turnout.messages.errors import ConfigurationError
 from turnout.messages.events import DeploymentAdded, DeploymentRemoved, DeploymentUpdated
 from turnout.testing import FakeClock, SimulatedProviders
+
+KEY = "sk-" + "live0123456789abcdef"
 
 
 @pytest.fixture
@@ -209,15 +212,50 @@ def test_a_variable_that_is_not_set_any_more_does_not_stop_the_router(lives, ent
     assert lives(entry("a")).router.health()["incomplete"] == {}
 
 
-def test_an_answer_made_up_for_tests_is_content_and_not_in_the_journal(journal, entry):
-    """I11"""
+def asked(router, group="gpt-4"):
+    return router.completion(group, [{"role": "user", "content": "hi"}]).choices[0].message.content
+
+
+def test_an_answer_that_the_constructor_makes_up_is_not_in_the_journal(journal, entry):
+    """I11; whoever gives it gives it again"""
     made_up = "an answer for nobody else"
+    for _ in range(2):
+        with Router([entry("m", mock_response=made_up)], clock=FakeClock(), journal=journal) as router:
+            assert made_up not in repr(router.events())
+            assert asked(router) == made_up
+
+
+@pytest.mark.parametrize("how", ["add", "upsert", "update", "list"])
+def test_an_answer_that_was_made_up_at_run_time_is_configuration_and_comes_back(journal, entry, how):
+    made_up = entry("m", mock_response="an answer")
+    with Router([entry("m", mock_response="another")], clock=FakeClock(), journal=journal) as router:
+        match how:
+            case "add":
+                router.delete_deployment("m")
+                router.add_deployment(made_up)
+            case "upsert":
+                router.upsert_deployment(made_up)
+            case "update":
+                router.update_deployment("m", mock_response="an answer")
+            case "list":
+                router.set_model_list([made_up])
+        assert router.get_deployments()[0]["litellm_params"]["mock_response"] == "<str>"
+    with Router(None, clock=FakeClock(), journal=journal) as router:
+        assert router.health()["incomplete"] == {}
+        assert asked(router) == "an answer"
+    with Router([entry("m", mock_response="another")], clock=FakeClock(), journal=journal) as router:
+        assert asked(router) == "an answer", "the list says nothing new"
+
+
+@pytest.mark.parametrize("mock", ["x" * MAX_MOCK_BYTES, b"sound", f"say {KEY}"])
+def test_a_made_up_answer_that_no_journal_should_hold_must_be_given_again(journal, entry, mock):
+    """I11"""
     with Router([], clock=FakeClock(), journal=journal) as router:
-        router.add_deployment(entry("m", mock_response=made_up))
-        assert made_up not in repr(router.events())
+        router.add_deployment(entry("m", mock_response=mock))
+        assert KEY not in repr(router.events())
     with Router([], clock=FakeClock(), journal=journal) as router:
         assert "litellm_params.mock_response" in router.health()["incomplete"]["m"]
-        router.upsert_deployment(entry("m", mock_response=made_up))
+        router.upsert_deployment(entry("m", mock_response=mock))
         assert router.health()["ok"]
 
 
