@@ -346,6 +346,8 @@ class Auditor:
             fields = book.fields
             if fields is None or not book.waits_for_another or book.accepted_at > now - STALE:
                 continue
+            if book.asks_the_dead(now):
+                continue
             kind = self._cache.kind(fields)
             shares = self._cache.shares(fields)
             if not shares or not any(self._is_called_for(other, kind) for other in self.requests.values()):

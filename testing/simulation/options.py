@@ -43,8 +43,9 @@ FAULTS = (
 )
 """The families of faults a world may have."""
 
-MEAN_ARRIVALS = 1500
-"""How often somebody comes with requests in a world of faults, at the mean: an hour would never end else."""
+ARRIVALS = (50, 3000)
+"""How often somebody comes with requests in a world of faults: many worlds are short, and an hour would never
+end else."""
 
 _ERRORS_WITH_RETRIES = ("TimeoutErrorRetries", "RateLimitErrorRetries", "InternalServerErrorRetries")
 _GROUPS = ("gpt-4", "claude", "mini", "backup")
@@ -137,7 +138,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         chance.choice((50_000, 20, 200)) if "journal" in faults else 50_000,
         chance.choice((0.05, 1.0, 15.0)),
         groups,
-        int(chance.exponential(MEAN_ARRIVALS)),
+        int(chance.log_between(*ARRIVALS)),
     )
 
 

@@ -368,7 +368,12 @@ class RequestBook:
     @property
     def waits_for_another(self) -> bool:
         """Whether nothing is done for it, as it should be while an equal one is called for."""
-        return self.phase == "choosing" and not self.hit and self.error is None and not self.doubtful
+        begun = self.hit or self.error is not None or len(self.tried) > 1
+        return self.phase == "choosing" and not begun and not self.doubtful
+
+    def asks_the_dead(self, now: float) -> bool:
+        """Whether its group may have died, and will be asked when it is back."""
+        return any(self.books[name].doubtful(now) for name in self._members())
 
     def _succeeded(self, event: RequestSucceeded, at: float) -> None:
         self._in_time(at)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import sys
 import time
 from pathlib import Path
 
@@ -32,23 +29,12 @@ def test_a_seed_that_failed_once_is_run_for_ever(seed, hours):
 
 
 def test_a_few_seeds_break_no_invariant():
-    """I1-I12, in the same worlds each time; `TURNOUT_FRESH_SEEDS` asks for worlds nobody has seen."""
+    """I1-I12, in the same worlds each time; those nobody has seen come after the tests (`.ci/run`)."""
     begun = time.monotonic()
     for number, outcome in enumerate(run_seeds(range(SEEDS), DEFAULT_HOURS, Summary()), 1):
         assert outcome.ok, _again(outcome)
         if number >= 5 and time.monotonic() - begun > CAP_SECONDS:
             break
-
-
-@pytest.mark.skipif("TURNOUT_FRESH_SEEDS" not in os.environ, reason="TURNOUT_FRESH_SEEDS=60 looks for more")
-def test_fresh_seeds_break_no_invariant(capsys):
-    """What fails here prints its seed; put it into seeds_that_failed.txt when it is mended."""
-    first = random.SystemRandom().randrange(1 << 32)
-    seeds = range(first, first + int(os.environ["TURNOUT_FRESH_SEEDS"]))
-    with capsys.disabled():
-        sys.stdout.write(f" seeds from {first} ")
-    for outcome in run_seeds(seeds, DEFAULT_HOURS, Summary()):
-        assert outcome.ok, _again(outcome)
 
 
 def _again(outcome):
