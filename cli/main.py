@@ -53,15 +53,8 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    parser = _parser(_needed(words))
-    parsed = parser.parse_args(words)
-    if parsed.command is None:
-        parser.print_help(sys.stderr)
-        parser.exit(EXIT_USAGE)
-    run: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        code = run(parsed)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()  # here and not at the interpreter's end, where nobody could catch it
     except Failure as failure:
         complain(str(failure))
@@ -72,6 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return EXIT_FAILED
     return code
+
+
+def _run(words: Sequence[str]) -> int:
+    """Import the command, which Ctrl-C may interrupt as well, and do what it says."""
+    parser = _parser(_needed(words))
+    parsed = parser.parse_args(words)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    return run(parsed)
 
 
 def _needed(words: Sequence[str]) -> Sequence[str]:

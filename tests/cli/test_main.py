@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 import turnout
-from turnout.cli.main import main
+from turnout.cli.main import COMMANDS, main
 from turnout.testing.upstream import Behaviour, Span, run_upstream
 
 ASKED_AT_MOST = 10_000
@@ -162,3 +162,21 @@ def test_it_tells_its_version(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"turnout {turnout.__version__}\n"
+
+
+def test_ctrl_c_is_no_traceback_while_a_command_is_still_being_imported(monkeypatch, capsys):
+    def interrupted(name, package=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("turnout.cli.main.import_module", interrupted)
+    assert main(["replay", "turnout.db"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_help_knows_every_command_and_a_misspelt_one_is_told_with_all_of_them(capsys):
+    for words, code in ((["--help"], 0), (["replai"], 2)):
+        with pytest.raises(SystemExit) as exit_:
+            main(words)
+        assert exit_.value.code == code
+        told = "".join(capsys.readouterr())
+        assert all(name in told for name in COMMANDS)
