@@ -18,7 +18,7 @@ from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import print_table
 from .failure import Failure
 from .pictures import write_picture
-from .replay_views import TINTS, Screen, difference_lines, header, lines_of, tables
+from .replay_views import TINTS, Screen, before_all, difference_lines, header, lines_of, tables
 
 if TYPE_CHECKING:
     from ..history.replay import Moment
@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
             elif arguments.follow:
                 _follow(replay, arguments)
             else:
-                _show(replay.at(arguments.at or Position(replay.last_position())), arguments)
+                moment = replay.at(arguments.at or Position(replay.last_position()))
+                note = before_all(moment, replay.beginning()[1])
+                _show(moment, arguments, note)
     except TurnoutError as error:
         raise Failure(str(error)) from None
     return 0
@@ -101,7 +103,7 @@ def _speed(text: str) -> float:
     return speed
 
 
-def _show(moment: Moment, arguments: argparse.Namespace) -> None:
+def _show(moment: Moment, arguments: argparse.Namespace, note: str | None) -> None:
     if arguments.svg is not None:
         when = f" --at {arguments.at}" if arguments.at else ""
         command = f"python -m turnout replay {Path(arguments.journal).name}{when}"
@@ -110,6 +112,9 @@ def _show(moment: Moment, arguments: argparse.Namespace) -> None:
         print(json.dumps(as_data(moment), indent=2))
         return
     print(header(moment))
+    if note is not None:
+        print(note)
+        return
     for table in tables(moment):
         print()
         print_table(table)

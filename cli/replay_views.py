@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from ..history.replay import Moment
     from ..supervisor.request_state import RequestState
 
-__all__ = ["MAX_LATEST", "MAX_ROWS", "TINTS", "Screen", "difference_lines", "header", "lines_of", "tables"]
+__all__ = [
+    "MAX_LATEST",
+    "MAX_ROWS",
+    "TINTS",
+    "Screen",
+    "before_all",
+    "difference_lines",
+    "header",
+    "lines_of",
+    "tables",
+]
 
 MAX_ROWS = 20
 """Open requests, and deployments in a film, that are shown one by one; the rest are counted."""
@@ -58,6 +68,13 @@ def header(moment: Moment) -> str:
     )
 
 
+def before_all(moment: Moment, begins: float) -> str | None:
+    """What to say of a moment at which nothing had been recorded: when something was."""
+    if moment.position:
+        return None
+    return f"nothing was recorded until then: the journal begins at {written(begins)} UTC"
+
+
 def lines_of(moment: Moment) -> list[str]:
     """All of it as plain text."""
     lines = [header(moment)]
@@ -86,6 +103,7 @@ def _title(what: str, count: int, most: int | None) -> str:
 
 def _deployment_row(name: str, state: DeploymentState, moment: Moment) -> tuple[str, ...]:
     limits, totals, group = state.limits, state.totals, moment.groups[name]
+    tokens = totals.prompt_tokens + totals.completion_tokens
     return (
         f"{NOTHING if group is None else group}/{name}",
         _of(len(state.open), limits.max_parallel),
@@ -93,8 +111,8 @@ def _deployment_row(name: str, state: DeploymentState, moment: Moment) -> tuple[
         _of(state.window.tokens, limits.tpm),
         f"{totals.started:,}",
         f"{totals.failed:,}",
-        f"{totals.prompt_tokens + totals.completion_tokens:,}",
-        dollars(totals.cost),
+        f"{tokens:,}",
+        dollars(totals.cost) if totals.cost or not tokens else NOTHING,  # its prices are not known
         _state_words(state, moment.at, removed=group is None),
     )
 

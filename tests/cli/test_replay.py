@@ -14,7 +14,7 @@ MESSAGES = [{"role": "user", "content": "a prompt that nobody may see"}]
 
 
 def entry(name):
-    params = {"model": "openai/gpt-4o", "rpm": 60}
+    params = {"model": "openai/a-model-without-a-price", "rpm": 60}
     return {"model_name": "gpt-4", "litellm_params": params, "model_info": {"id": name}}
 
 
@@ -68,6 +68,20 @@ def test_without_a_moment_it_is_the_end(replay):
     _, out, _ = replay()
     assert "open requests: none" in out
     assert "cooling for" in out or "half-open" in out
+
+
+def test_before_everything_it_is_said_when_the_journal_begins(replay):
+    code, out, _ = replay("--at", f"@{START - 60}")
+    assert code == 0
+    assert out.splitlines()[1] == (
+        "nothing was recorded until then: the journal begins at 2023-11-14 22:13:20.000 UTC"
+    )
+    assert not json.loads(replay("--at", f"@{START - 60}", "--json")[1])["deployments"]
+
+
+def test_tokens_whose_price_nobody_knows_cost_nothing_that_is_known(replay):
+    row = next(line for line in replay()[1].splitlines() if "gpt-4/eu" in line)
+    assert "$" not in row
 
 
 def test_as_json_it_is_all_of_it(replay):
