@@ -10,9 +10,9 @@ import msgspec
 from ..actors.journal.ports import UnreadableEventError
 from ..actors.usage.actor import NAME as USAGE
 from ..actors.usage.state import FORMAT, UsageState
-from ..messages.events import EventsLost
+from ..messages.events import EventsLost, RouterStarted
 from ..supervisor.fleet.manager import ROUTER_STREAM
-from .world import World, owner_of
+from .world import ENDINGS, REQUEST, World, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,10 +86,19 @@ class SnapshotCheck:
                 self._usage = None
             self._versions[stream] = recorded.version
             self._world.apply(recorded)
+            self._forget(recorded)
+
+    def _forget(self, recorded: Recorded) -> None:
+        """Versions of requests are kept while they are open: there are millions of them."""
+        kind = type(recorded.event)
+        if kind in ENDINGS:
+            self._versions.pop(recorded.stream, None)
+        elif kind is RouterStarted:  # nobody goes on with what was open
+            self._versions = {s: v for s, v in self._versions.items() if not s.startswith(REQUEST)}
 
     def doubt(self, stream: str) -> None:
         """What is known of a stream's owner is not all there is to know, until its next snapshot."""
-        if not stream.startswith("request/"):
+        if not stream.startswith(REQUEST):
             self._doubtful.add(stream)
         self._usage = None
 

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from itertools import groupby
+from operator import attrgetter
 
 import pytest
 
@@ -12,7 +14,7 @@ from turnout.actors.journal.sqlite_history import SqliteHistory
 from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.actors.usage.actor import NAME as USAGE
 from turnout.cli.verify import _report
-from turnout.history.verify import MAX_FINDINGS
+from turnout.history.verify import MAX_FINDINGS, Findings, Verifier
 from turnout.history.world import World
 from turnout.messages.events import CooldownEnded, EventsLost
 
@@ -192,3 +194,17 @@ def test_a_snapshot_that_is_no_json_is_told_with_its_place(lived):
     ((kind, text),) = told(verified(lived))
     assert kind == "snapshot"
     assert "the snapshot of 'deployment/eu' at position" in text
+
+
+def test_nothing_is_kept_of_requests_that_are_over(lived):
+    with SqliteReader.open(lived) as reader:
+        history, findings = SqliteHistory(reader), Findings()
+        verifier = Verifier(history.snapshot_places(), history.snapshot_of, reader.trimmed(), findings)
+        most = 0
+        for _, rows in groupby(history.rows(), key=attrgetter("batch")):
+            verifier.take(list(rows))
+            kept = {*verifier.states._versions, *verifier.continuity._versions}
+            most = max(most, sum(stream.startswith("request/") for stream in kept))
+        requests = {recorded.stream for recorded in reader.read() if recorded.stream.startswith("request/")}
+    assert not findings
+    assert most < len(requests) / 5
