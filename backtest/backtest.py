@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.chance import make_rng
 from ..history.replay import Replay
 from ..messages.errors import ConfigurationError
+from ..messages.problems import did_you_mean, listed, quoted
 from .comparison import Column, Comparison
 from .figures import Figures, figures_of
-from .play import play, requests_of
+from .play import directory_of, play, requests_of
 from .providers import fit_model
 from .record import MAX_REQUESTS, Record, read_record
 from .setups import Setup, as_recorded, check, with_settings
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
     from .play import Asking
     from .providers import Model
 
-__all__ = ["SEEDS", "Backtest", "compare"]
+__all__ = ["MAX_SEEDS", "SEEDS", "Backtest", "compare"]
 
 SEEDS = 20
 """Plays of each candidate."""
+
+MAX_SEEDS = 1_000
 
 WARM_UP_SECONDS = 300.0
 """Before a stretch in the midst of a record, that are played and not counted."""
@@ -77,8 +83,11 @@ class Backtest:
             progress: told a candidate's name and how many more requests of it were played.
 
         Raises:
-            ConfigurationError: a setting is unknown or wrong.
+            ConfigurationError: a setting is unknown or wrong, or so many seeds are not possible.
         """
+        if not 1 <= seeds <= MAX_SEEDS:
+            msg = f"seeds = {seeds}: must be 1 to {MAX_SEEDS}"
+            raise ConfigurationError(msg)
         usual = as_recorded(self.record)
         check(usual.settings)
         setups = (
@@ -103,9 +112,15 @@ def _read(
         counts_from = replay.place(since)[1]
         early = replay.place(max(at, counts_from - WARM_UP_SECONDS))
         position, at = max((position, at), early)
-    last = None if until is None else replay.place(until)[0]
     fleet = replay.world_at(position, at).fleet if position else None
-    record = read_record(replay.events(position, last), fleet, max_requests=max_requests, tick=tick)
+    record = read_record(
+        replay.events(position),
+        fleet,
+        max_requests=max_requests,
+        until=math.inf if until is None else replay.place(until)[1],
+        tick=tick,
+    )
+    record.since = at if since is None and position else 0.0
     return record, counts_from
 
 
@@ -124,9 +139,12 @@ def compare(
 ) -> Comparison:
     """Play each setup with each seed; the first is the one the others are compared with."""
     listings = record.listings
+    for setup in setups:
+        listings = {**setup.listings(), **listings}
     model = model or fit_model(record, listings)
-    usual = setups[0]
-    asking = requests_of(record.arrivals, usual.settings.get("timeout"))
+    for setup in setups[1:]:
+        _must_serve(setup, setups[0], record)
+    asking = requests_of(record.arrivals, record.usual_timeout)
     began = max(counts_from, record.arrivals[0].at)
     ended = record.arrivals[-1].at
     plays: list[list[Figures]] = [[] for _ in setups]
@@ -134,9 +152,24 @@ def compare(
         for place, setup in enumerate(setups):
             plays[place].append(_played(asking, setup, model, seed, (began, ended), progress))
     columns = tuple(Column(setup.name, tuple(each)) for setup, each in zip(setups, plays, strict=True))
-    recorded = figures_of(record.rows, began, ended)
+    recorded = figures_of(record.rows, began, ended, record.busiest)
     counted = int(recorded.values["requests"])
     return Comparison(began, ended, counted, recorded, columns, tuple(unknown(record, model, columns)))
+
+
+def _must_serve(setup: Setup, usual: Setup, record: Record) -> None:
+    """What is asked for in the record must lead somewhere, where it did there."""
+    here, there = (directory_of(each) for each in (setup, usual))
+    asked = Counter(arrival.model for arrival in record.arrivals)
+    for model, count in asked.most_common():
+        if model in there and model not in here:
+            known = here.names()
+            msg = (
+                f"{setup.name}: no model {quoted(model)}{did_you_mean(model, known)} (known: "
+                f"{listed(known)}), which {count:,} requests of the record ask for; "
+                "model_group_alias can give it another name"
+            )
+            raise ConfigurationError(msg)
 
 
 def _played(
@@ -148,5 +181,6 @@ def _played(
     progress: Callable[[str, int], object] | None,
 ) -> Figures:
     providers = model.drawn(seed, make_rng(seed))
-    tick = None if progress is None else lambda count: progress(setup.name, count)
-    return figures_of(play(asking, setup, providers, seed, tick), *counted)
+    tick = None if progress is None else partial(progress, setup.name)
+    played = play(asking, setup, providers, seed, tick)
+    return figures_of(played.rows, *counted, played.busiest)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from .figures import METRICS, SHARE
+from .chart import chart
+from .figures import COUNTED, METRICS, SHARE
 from .intervals import Estimate, estimate
+from .report import report, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,13 @@ class Column:
     def estimate(self, metric: str) -> Estimate | None:
         """What it comes to; None where there is nothing to measure."""
         values = self.values(metric)
-        return None if values is None else estimate(values)
+        return None if values is None else estimate(values, self._unit(metric))
+
+    def _unit(self, metric: str) -> float | None:
+        if metric not in COUNTED:
+            return None
+        share = next(each.scale != 1.0 for each in METRICS if each.name == metric)
+        return 1.0 / max(1.0, self.plays[0].values["requests"]) if share else 1.0
 
     def difference(self, metric: str, other: Column) -> Estimate | None:
         """What it comes to beyond another column, seed by seed."""
@@ -83,6 +91,18 @@ class Comparison:
             known, told = self.recorded.get(name), self.usual.estimate(name)
             if known is not None and told is not None:
                 yield name, told.holds(known)
+
+    def table(self) -> str:
+        """The columns side by side, as text."""
+        return table(self)
+
+    def report(self) -> str:
+        """The table, what differs, and what nobody can know."""
+        return report(self)
+
+    def chart(self, title: str = "Backtest") -> str:
+        """A picture, as SVG."""
+        return chart(self, title)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data."""

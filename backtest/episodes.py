@@ -18,7 +18,10 @@ __all__ = ["Episode", "episodes"]
 LEVELS = (0.9, 0.4)
 """Shares of failing calls inside an episode that are looked for: first what is down, then what is ill."""
 
-ROUNDS = 4
+ROUNDS = 8
+WELL = 0.02
+"""The share of calls that fail of a deployment that is well, to begin with."""
+
 CHANCE = 3.0
 """Beside the log of the number of calls: what a stretch must score to be no accident."""
 
@@ -48,18 +51,28 @@ def episodes(failed: Sequence[bool]) -> list[Episode]:
     """The episodes among calls in the order of their starts; they do not overlap."""
     inside = [False] * len(failed)
     for level in LEVELS:
-        for _ in range(ROUNDS):
-            usual = _usual(failed, inside)
-            if usual >= level / 2.0:
-                break
-            found = _stretches(failed, level, usual)
-            marked = list(inside)
-            for first, last in found:
-                marked[first : last + 1] = [True] * (last - first + 1)
-            if marked == inside:
-                break
-            inside = marked
+        inside = _marked(failed, inside, level)
     return _runs(failed, inside)
+
+
+def _marked(failed: Sequence[bool], before: list[bool], level: float) -> list[bool]:
+    """The calls inside an episode, those `before` included.
+
+    Begins with a deployment that is well, and looks again with what is usual outside of what was found: so
+    a deployment that always fails now and then has no episodes in the end.
+    """
+    inside, usual = before, WELL
+    for _ in range(ROUNDS):
+        marked = list(before)
+        for first, last in _stretches(failed, level, usual):
+            marked[first : last + 1] = [True] * (last - first + 1)
+        usual = _usual(failed, marked)
+        if marked == inside:
+            break
+        inside = marked
+        if usual >= level / 2.0:
+            return before
+    return inside
 
 
 def _usual(failed: Sequence[bool], inside: Sequence[bool]) -> float:

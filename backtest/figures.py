@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .outcomes import Row
 
-__all__ = ["METRICS", "SHARE", "Figures", "Metric", "Step", "figures_of", "quantile"]
+__all__ = ["COUNTED", "METRICS", "SHARE", "Figures", "Metric", "Step", "figures_of", "quantile"]
 
 STEPS = 60
 """Into so many steps of time a record is divided for its chart."""
+
+LEAST_STREAMS = 20
+"""Streams below which their first token is no figure."""
 
 SHARE = "share of "
 
 
 class Metric(NamedTuple):
-    """A figure: how it is shown, and whether less of it is better (None: neither)."""
+    """A figure, and how it is shown: `form` of it times `scale`, which is 100 for a share."""
 
     name: str
     form: str
-    less_is_better: bool | None = True
     scale: float = 1.0
+
+    def possible(self, value: float) -> float:
+        """What of an interval can be: nothing is below nothing, and no share above all."""
+        return max(0.0, value) if self.scale == 1.0 else min(1.0, max(0.0, value))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -35,15 +41,19 @@ METRICS: tuple[Metric, ...] = (
     Metric("p99", "{:.2f} s"),
     Metric("first token p50", "{:.2f} s"),
     Metric("first token p95", "{:.2f} s"),
-    Metric("errors", "{:.2f} %", scale=100.0),
+    Metric("errors", "{:.2f} %", 100.0),
     Metric("failed attempts", "{:,.0f}"),
     Metric("retries", "{:,.0f}"),
     Metric("fallbacks", "{:,.0f}"),
     Metric("waits", "{:,.0f}"),
     Metric("bill", "{:,.2f} $"),
-    Metric("answers without a price", "{:,.0f}", None),
+    Metric("answers without a price", "{:,.0f}"),
 )
 """The rows of a table, beside those of each deployment's share."""
+
+
+COUNTED = frozenset({"errors", "failed attempts", "retries", "fallbacks", "waits"})
+"""Figures that count what is rare."""
 
 
 @frozen
@@ -59,18 +69,22 @@ class Step:
 class Figures:
     """Of one play: `values` by metric, and by deployment its share of the answers.
 
-    What there was none of is not there: a record without streams has no first token.
+    What there was none of is not there: a record with hardly a stream has no first token. `busiest` is the
+    most calls that a deployment had in one minute.
     """
 
     values: dict[str, float]
     steps: tuple[Step, ...] = field(repr=False)
+    busiest: Mapping[str, int] = field(factory=dict, repr=False)
 
     def get(self, name: str) -> float | None:
         """A figure by name; a share of nobody is 0."""
         return self.values.get(name, 0.0 if name.startswith(SHARE) else None)
 
 
-def figures_of(rows: Sequence[Row], began: float, ended: float) -> Figures:
+def figures_of(
+    rows: Sequence[Row], began: float, ended: float, busiest: Mapping[str, int] | None = None
+) -> Figures:
     """The figures of the requests that came from `began` to `ended`; who left got no answer and no error."""
     counted = [row for row in rows if began <= row.at <= ended and not row.left]
     answered = [row for row in counted if row.seconds is not None]
@@ -79,14 +93,14 @@ def figures_of(rows: Sequence[Row], began: float, ended: float) -> Figures:
     values: dict[str, float] = {"requests": float(len(counted))}
     if seconds:
         values.update({f"p{share}": quantile(seconds, share / 100.0) for share in (50, 95, 99)})
-    if first:
+    if len(first) >= LEAST_STREAMS:
         values.update({f"first token p{share}": quantile(first, share / 100.0) for share in (50, 95)})
     values["errors"] = 1.0 - len(answered) / len(counted) if counted else 0.0
     for name, attribute in _SUMS:
         values[name] = float(sum(getattr(row, attribute) for row in counted))
     for name, count in sorted(Counter(row.deployment or "" for row in answered).items()):
         values[f"{SHARE}{name}"] = count / len(answered)
-    return Figures(values, _steps(counted, began, ended))
+    return Figures(values, _steps(counted, began, ended), dict(busiest or {}))
 
 
 _SUMS = (

@@ -40,12 +40,19 @@ class Estimate(NamedTuple):
         return self.low > 0.0 or self.high < 0.0
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """From one value for each play."""
-    mean = fmean(values)
-    if len(values) < 2:
+def estimate(values: Sequence[float], unit: float | None = None) -> Estimate:
+    """From one value for each play.
+
+    `unit` is what one event adds to a figure that counts them. What is rare may come in none of the plays,
+    or equally often in all: such a figure is taken to vary by as much as chance alone makes it.
+    """
+    mean, many = fmean(values), len(values)
+    if many < 2:
         return Estimate(mean, -math.inf, math.inf)
-    off = _student(len(values) - 1) * stdev(values) * math.sqrt(1.0 + 1.0 / len(values))
+    spread = stdev(values)
+    if unit is not None:
+        spread = max(spread, math.sqrt(unit * (mean + unit / many)))
+    off = _student(many - 1) * spread * math.sqrt(1.0 + 1.0 / many)
     return Estimate(mean, mean - off, mean + off)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
+from .crowding import crowding
 from .segments import change_points
 from .sizes import Line, fit_line
 
@@ -46,6 +47,7 @@ class Latencies:
     Attributes:
         first: seconds to the first content of a stream, or to the whole answer.
         rest: seconds from there to a stream's end; None for whole answers.
+        growth: by what share it is slower for each other call under way.
         times: when the calls started, in order; `offs` by what each was off.
         levels: indexes at which another level begins; the first is 0.
         longest: of calls that ended, by what they were off, in order.
@@ -53,6 +55,7 @@ class Latencies:
 
     first: Line
     rest: Line | None
+    growth: float
     times: tuple[float, ...]
     offs: tuple[Off, ...]
     levels: tuple[int, ...]
@@ -87,7 +90,7 @@ class Moments:
         self._ends = (*of.levels, len(of.times))
 
     def seconds(
-        self, at: float, prompt: float, output: float, draw: float, tail: float
+        self, at: float, prompt: float, output: float, busy: int, draw: float, tail: float
     ) -> tuple[float, float]:
         """Seconds to the first content, and from there to the end (0 of a whole answer).
 
@@ -95,6 +98,7 @@ class Moments:
             at: when the call starts.
             prompt: its tokens.
             output: those of its answer.
+            busy: other calls under way.
             draw: which of the calls of that time it is like, in [0, 1).
             tail: should that one have been given up, which of those that took longer.
         """
@@ -103,8 +107,9 @@ class Moments:
         low, high = self._ends[level], self._ends[level + 1]
         start, end = _around(bisect_right(of.times, at, low, high), low, high)
         off = self._picked[start + int(draw * (end - start))]
-        first = of.first.at(prompt, output) if of.rest is None else of.first.at(prompt, 0.0)
-        rest = 0.0 if of.rest is None else of.rest.at(0.0, output)
+        slower = 1.0 + of.growth * busy
+        first = slower * (of.first.at(prompt, output) if of.rest is None else of.first.at(prompt, 0.0))
+        rest = 0.0 if of.rest is None else slower * of.rest.at(0.0, output)
         if off.cut:
             longer = self.longer(off.ttft, tail)
             return first * longer, rest * longer if rest else 0.0
@@ -128,40 +133,69 @@ def fit_latencies(calls: Sequence[Call], *, stream: bool) -> Latencies | None:
     ended = [call for call in calls if not call.cut]
     if not ended:
         return None
-    if stream:
-        first = fit_line([(call.prompt_tokens, 0.0, call.ttft or call.seconds) for call in ended])
-        rest = fit_line([(0.0, call.output_tokens, call.seconds - (call.ttft or 0.0)) for call in ended])
-    else:
-        first, rest = (
-            fit_line([(call.prompt_tokens, call.output_tokens, call.seconds) for call in ended]),
-            None,
+    roughly = _Sizes.of(ended, 0.0, stream=stream)
+    logs = [math.log(roughly.off(call)) for call in ended]
+    growth = crowding(logs, [call.open for call in ended], (0, *change_points(logs)))
+    sizes = _Sizes.of(ended, growth, stream=stream) if growth else roughly
+    offs = [sizes.parts(call) for call in calls]
+    levels = change_points([math.log(sizes.off(call)) for call in calls])
+    longest = sorted(sizes.off(call) for call in ended)
+    times = tuple(call.at for call in calls)
+    return Latencies(sizes.first, sizes.rest, growth, times, tuple(offs), (0, *levels), tuple(longest))
+
+
+class _Sizes(NamedTuple):
+    """What a call should take by its size, and by how busy its deployment was."""
+
+    first: Line
+    rest: Line | None
+    growth: float
+
+    @staticmethod
+    def of(ended: Sequence[Call], growth: float, *, stream: bool) -> _Sizes:
+        alone = [1.0 + growth * call.open for call in ended]
+        if not stream:
+            return _Sizes(
+                fit_line(
+                    [
+                        (call.prompt_tokens, call.output_tokens, call.seconds / slower)
+                        for call, slower in zip(ended, alone, strict=True)
+                    ]
+                ),
+                None,
+                growth,
+            )
+        first, rest = [], []
+        for call, slower in zip(ended, alone, strict=True):
+            opened = _opened(call)
+            first.append((float(call.prompt_tokens), 0.0, opened / slower))
+            rest.append((0.0, float(call.output_tokens), (call.seconds - opened) / slower))
+        return _Sizes(fit_line(first), fit_line(rest), growth)
+
+    def off(self, call: Call) -> float:
+        """By what all of a call was off."""
+        prompt, output = _tokens(call)
+        if self.rest is None:
+            line = self.first.at(prompt, output)
+        else:
+            line = self.first.at(prompt, 0.0) + self.rest.at(0.0, output)
+        return max(1e-6, call.seconds / (line * (1.0 + self.growth * call.open)))
+
+    def parts(self, call: Call) -> Off:
+        """By what its beginning was off, and the rest."""
+        if call.cut or self.rest is None:
+            return Off(self.off(call), 1.0, call.cut)
+        slower, opened = 1.0 + self.growth * call.open, _opened(call)
+        prompt, output = _tokens(call)
+        return Off(
+            opened / (self.first.at(prompt, 0.0) * slower),
+            max(0.0, call.seconds - opened) / (self.rest.at(0.0, output) * slower),
+            cut=False,
         )
-    offs = [_off(call, first, rest) for call in calls]
-    logs = [math.log(max(1e-6, _whole(call, first, rest))) for call in calls]
-    longest = sorted(_whole(call, first, rest) for call in ended)
-    return Latencies(
-        first, rest, tuple(call.at for call in calls), tuple(offs), (0, *change_points(logs)), tuple(longest)
-    )
 
 
-def _off(call: Call, first: Line, rest: Line | None) -> Off:
-    if call.cut:
-        return Off(_whole(call, first, rest), 1.0, cut=True)
-    if rest is None:
-        return Off(call.seconds / first.at(call.prompt_tokens, call.output_tokens), 1.0, cut=False)
-    opened = call.ttft or call.seconds
-    behind = max(0.0, call.seconds - opened)
-    return Off(
-        opened / first.at(call.prompt_tokens, 0.0), behind / rest.at(0.0, call.output_tokens), cut=False
-    )
-
-
-def _whole(call: Call, first: Line, rest: Line | None) -> float:
-    """By what all of a call was off."""
-    prompt, output = _tokens(call)
-    if rest is None:
-        return call.seconds / first.at(prompt, output)
-    return call.seconds / (first.at(prompt, 0.0) + rest.at(0.0, output))
+def _opened(call: Call) -> float:
+    return call.seconds if call.ttft is None else call.ttft
 
 
 def _tokens(call: Call) -> tuple[int, int]:

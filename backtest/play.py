@@ -5,11 +5,12 @@ The real router on a fake clock, without a loop; nothing of how it decides is co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.runtime.chance import Ids
 from ..messages.requests import CompletionRequest
 from ..supervisor.face.router import Router
+from ..supervisor.planning.rules import MAX_CALL_SECONDS
 from ..testing.fake_clock import FakeClock
 from .outcomes import Outcomes, Row
 from .record import Arrival
@@ -18,10 +19,12 @@ from .upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..actors.journal.codec import Recorded
+    from ..supervisor.planning.directory import Directory
     from .ports import Providers
     from .setups import Setup
 
-__all__ = ["Asking", "play", "requests_of"]
+__all__ = ["Asking", "Played", "directory_of", "play", "requests_of"]
 
 BYTES_PER_TOKEN = 4
 FRAME_TOKENS = 4
@@ -40,15 +43,22 @@ TICK = 1_000
 Asking = tuple[Arrival, CompletionRequest]
 
 
-def requests_of(arrivals: Sequence[Arrival], usual_timeout: float | None) -> list[Asking]:
+class Played(NamedTuple):
+    """What became of each arrival, in their order; and the most calls each deployment had in a minute."""
+
+    rows: list[Row]
+    busiest: dict[str, int]
+
+
+def requests_of(arrivals: Sequence[Arrival], usual_timeout: Callable[[float], float | None]) -> list[Asking]:
     """The arrivals, each with a request of its size; alike ones share it, since nobody changes it.
 
-    `usual_timeout` is what the record's router gave a request that named none.
+    `usual_timeout` says what the record's router gave a request that named none, at that time.
     """
     made: dict[Any, CompletionRequest] = {}
     asking = []
     for arrival in arrivals:
-        own = None if _same(arrival.timeout, usual_timeout) else arrival.timeout
+        own = None if _same(arrival.timeout, usual_timeout(arrival.at)) else arrival.timeout
         particulars = arrival.particulars
         key = (arrival.model, arrival.stream, arrival.input_tokens, arrival.priority, own, particulars)
         request = made.get(key)
@@ -59,7 +69,7 @@ def requests_of(arrivals: Sequence[Arrival], usual_timeout: float | None) -> lis
 
 
 def _same(timeout: float, usual: float | None) -> bool:
-    return usual is not None and abs(timeout - usual) < 1e-3
+    return abs(timeout - (MAX_CALL_SECONDS if usual is None else usual)) < 1e-3
 
 
 def _request(arrival: Arrival, timeout: float | None) -> CompletionRequest:
@@ -87,8 +97,9 @@ def play(
     providers: Providers,
     seed: int,
     tick: Callable[[int], object] | None = None,
-) -> list[Row]:
-    """What becomes of the arrivals, in their order.
+    listen: Callable[[Sequence[Recorded]], object] | None = None,
+) -> Played:
+    """What becomes of the arrivals.
 
     Args:
         asking: see `requests_of`.
@@ -96,21 +107,37 @@ def play(
         providers: who answers.
         seed: of the router's own draws.
         tick: told how many more arrivals were played, now and then.
+        listen: told everything that is recorded.
 
     Raises:
         ConfigurationError: the router does not take a setting or a deployment.
     """
     if not asking:
-        return []
+        return Played([], {})
     clock = FakeClock(start=asking[0][0].at)
     upstream = Upstream(providers, asking[0][0])
     router = Router(list(setup.entries.values()), clock=clock, seed=seed, caller=upstream, **setup.settings)
     outcomes = Outcomes()
     router._journal.subscribe(outcomes.hear)
+    if listen is not None:
+        listen(router.events())
+        router._journal.subscribe(listen)
     try:
-        return _Play(router, clock, upstream, outcomes).run(asking, setup, seed, tick)
+        rows = _Play(router, clock, upstream, outcomes).run(asking, setup, seed, tick)
+        return Played(rows, dict(upstream.busiest))
     finally:
         router.close()
+
+
+def directory_of(setup: Setup) -> Directory:
+    """Where each name leads under these settings.
+
+    Raises:
+        ConfigurationError: the router does not take a setting or a deployment.
+    """
+    nobody = Upstream(None, None)  # type: ignore[arg-type]  # nobody is asked
+    with Router(list(setup.entries.values()), clock=FakeClock(), caller=nobody, **setup.settings) as router:
+        return router._wiring.directory
 
 
 class _Play:

@@ -194,7 +194,7 @@ class DrawnProviders:
         if moments is None:
             return None, 1.0, 0.0
         draw, tail = self._draw(playing, asked, _LATENCY), self._draw(playing, asked, _TAIL)
-        return moments, *moments.seconds(asked.at, prompt, output, draw, tail)
+        return moments, *moments.seconds(asked.at, prompt, output, asked.open, draw, tail)
 
 
 def _playing(behaviour: Behaviour, place: int, rng: random.Random) -> _Playing:

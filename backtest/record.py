@@ -5,11 +5,13 @@ Read in one pass and bounded by `MAX_REQUESTS`. Pure, given events in their orde
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from ..history.world import ENDINGS
 from ..messages.events import (
     CacheHit,
     CallAbandoned,
@@ -22,6 +24,7 @@ from ..messages.events import (
     DeploymentRemoved,
     DeploymentUpdated,
     Event,
+    EventsLost,
     LimitsObserved,
     ModelListSet,
     Particulars,
@@ -133,7 +136,9 @@ class Record:
         settings: those of each start of a router within it, and when.
         limits: by deployment, (at, requests, tokens, until) of corrections the provider's headers brought.
         left_out: requests that cannot be asked again, by reason.
+        lost: events that the journal itself says it lost.
         more: there are more requests than may be read.
+        since: of a journal whose beginning was removed by retention, until when; 0 else.
     """
 
     began: float = 0.0
@@ -148,6 +153,20 @@ class Record:
     left_out: Counter[str] = field(factory=Counter)
     lost: int = 0
     more: bool = False
+    since: float = 0.0
+
+    @property
+    def busiest(self) -> dict[str, int]:
+        """By deployment, the most calls that it had in one minute."""
+        found = {}
+        for name, calls in self.calls.items():
+            minutes = Counter(int(call.at // 60.0) for call in calls)
+            found[name] = max(minutes.values(), default=0)
+        return found
+
+    def usual_timeout(self, at: float) -> float | None:
+        """Seconds that the router gave a request which named none, at that time."""
+        return next((said.get("timeout") for since, said in reversed(self.settings) if since <= at), None)
 
     @property
     def listings(self) -> dict[str, Listing]:
@@ -164,6 +183,7 @@ def read_record(
     fleet: Fleet | None = None,
     *,
     max_requests: int = MAX_REQUESTS,
+    until: float = math.inf,
     tick: Callable[[int], object] | None = None,
 ) -> Record:
     """Read events in their order.
@@ -172,9 +192,10 @@ def read_record(
         events: those of the stretch, from its first on.
         fleet: what there was before it; nothing, when it is the journal's beginning.
         max_requests: the bound; what comes after that many requests is not read.
+        until: requests that come later, in router time, are not read; events are, as long as one is open.
         tick: told now and then how many events were read.
     """
-    reading = _Reading(fleet or Fleet(), max_requests)
+    reading = _Reading(fleet or Fleet(), max_requests, until)
     for number, recorded in enumerate(events, start=1):
         if not reading.take(recorded):
             break
@@ -189,12 +210,14 @@ TICK_EVENTS = 2_000
 class _Reading:
     """The one pass."""
 
-    def __init__(self, fleet: Fleet, max_requests: int) -> None:
+    def __init__(self, fleet: Fleet, max_requests: int, until: float) -> None:
         self.record = Record(settings=[(0.0, fleet.settings)] if fleet.settings else [])
         self._fleet = fleet
         self._groups = {name: listing.group for name, listing in fleet.listings.items()}
         self.record.fleet = dict(fleet.listings)
         self._max = max_requests
+        self._until = until
+        self._waiting: set[str] = set()
         self._outcomes = Outcomes()
         self._arrivals: dict[str, Arrival] = {}
         self._open: dict[str, tuple[str, Call]] = {}
@@ -204,12 +227,21 @@ class _Reading:
     def take(self, recorded: Recorded) -> bool:
         """Take one event into account; False when the bound is reached."""
         event, record = recorded.event, self.record
-        if type(event) is RequestAccepted and len(self._arrivals) >= self._max:
-            record.more = True
+        late = recorded.at > self._until
+        if late and not self._waiting:
             return False
+        if type(event) is RequestAccepted:
+            if len(self._arrivals) >= self._max:
+                record.more = True
+                self._until = min(self._until, record.ended)
+                late = True
+            if late:
+                return bool(self._waiting)
         record.began = record.began or recorded.at
         record.ended = recorded.at
         self._outcomes.hear((recorded,))
+        if type(event) in ENDINGS:
+            self._waiting.discard(event.request_id)  # type: ignore[attr-defined]  # each has one
         take = _TAKE.get(type(event))
         if take is not None:
             take(self, event, recorded)
@@ -218,6 +250,7 @@ class _Reading:
     # -- requests
 
     def accepted(self, event: RequestAccepted, recorded: Recorded) -> None:
+        self._waiting.add(event.request_id)
         self._arrivals[event.request_id] = Arrival(
             recorded.at,
             event.model,
@@ -308,11 +341,15 @@ class _Reading:
                 self._groups[name] = listing.group
             self.record.changes.append(Change(recorded.at, name, listing))
 
+    def events_lost(self, event: EventsLost, _recorded: Recorded) -> None:
+        self.record.lost += event.count
+
     def router_started(self, event: RouterStarted, recorded: Recorded) -> None:
         """What the one before had open has ended with it."""
         self.record.settings.append((recorded.at, event.settings))
         self._under_way.clear()
         self._open.clear()
+        self._waiting.clear()
 
     # -- the end
 
@@ -370,5 +407,6 @@ _TAKE: dict[type, Callable[[_Reading, Any, Recorded], None]] = {
     DeploymentUpdated: _Reading.fleet_changed,
     DeploymentRemoved: _Reading.fleet_changed,
     ModelListSet: _Reading.fleet_changed,
+    EventsLost: _Reading.events_lost,
     RouterStarted: _Reading.router_started,
 }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .comparison import Column, Comparison
     from .intervals import Estimate
 
-__all__ = ["header", "table", "verdicts"]
+__all__ = ["header", "report", "table", "verdicts"]
 
 _METRICS = {metric.name: metric for metric in METRICS}
 TOLD = ("p50", "p95", "p99", "first token p95", "errors", "bill")
@@ -20,6 +20,20 @@ TOLD = ("p50", "p95", "p99", "first token p95", "errors", "bill")
 
 LEAST_TOLD = 0.01
 """A difference of less than this share is not worth a word."""
+
+
+def report(comparison: Comparison) -> str:
+    """All of it: what was played, the table, the verdicts, and what nobody can know."""
+    parts = [header(comparison), table(comparison)]
+    off = comparison.off()
+    if off:
+        parts.append(f"Played again unchanged the record does not come out the same in: {', '.join(off)}.")
+    parts += [f"{sentence}." for sentence in verdicts(comparison)]
+    if comparison.unknown:
+        parts.append(
+            "\n".join(["What the record cannot say:", *(f"· {said}" for said in comparison.unknown)])
+        )
+    return "\n\n".join(parts)
 
 
 def header(comparison: Comparison) -> str:
@@ -54,7 +68,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _metric(name: str) -> Metric:
-    return _METRICS.get(name) or Metric(name, "{:.1f} %", None, 100.0)
+    return _METRICS.get(name) or Metric(name, "{:.1f} %", 100.0)
 
 
 def _number(metric: Metric, value: float) -> str:
@@ -68,7 +82,7 @@ def _cell(metric: Metric, told: Estimate | None) -> str:
     if math.isinf(told.high):
         return text
     plain = metric.form.partition("}")[0] + "}"
-    low, high = (plain.format(max(0.0, value) * metric.scale) for value in (told.low, told.high))
+    low, high = (plain.format(metric.possible(value) * metric.scale) for value in (told.low, told.high))
     return f"{text} ({low}–{high})"
 
 

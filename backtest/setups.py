@@ -1,23 +1,25 @@
-"""What a router of a play is made from: what was recorded, and what is tried in its place. Pure."""
+"""What a router of a play is made from: what was recorded, and what is tried in its place."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
+from ..messages.deployments import parse_model_list
 from ..messages.entries import completed, usable
 from ..messages.errors import ConfigurationError
 from ..messages.problems import given, quoted
 from ..messages.settings import RouterSettings
+from ..supervisor.fleet.fleet import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ..supervisor.fleet.fleet import Listing
     from .record import Record
 
-__all__ = ["NOT_PLAYED", "Setup", "as_recorded", "with_settings"]
+__all__ = ["NOT_PLAYED", "Setup", "as_recorded", "check", "from_config", "with_settings"]
 
 NOT_PLAYED = frozenset(
     {
@@ -57,10 +59,47 @@ class Setup:
     entries: dict[str, dict[str, Any]]
     changes: tuple[tuple[float, str, dict[str, Any] | None], ...] = ()
 
-    @property
-    def deployment_ids(self) -> set[str]:
-        """Everybody who is ever there."""
-        return {*self.entries, *(name for _, name, entry in self.changes if entry is not None)}
+    def listings(self) -> dict[str, Listing]:
+        """Its deployments, as a journal would list them."""
+        every = {**self.entries, **{name: entry for _, name, entry in self.changes if entry is not None}}
+        return {name: Listing(entry["model_name"], _normal(entry)) for name, entry in every.items()}
+
+
+def from_config(name: str, entries: Sequence[Any], settings: Mapping[str, Any]) -> Setup:
+    """A whole other configuration; a deployment that has an id of the record's is taken for that one.
+
+    Args:
+        name: what its column is called.
+        entries: a `model_list`.
+        settings: what a router is told beside it.
+
+    Raises:
+        ConfigurationError: an entry is wrong, or there is none.
+    """
+    if not entries:
+        msg = "a configuration to try must have a model_list"
+        raise ConfigurationError(msg)
+    played = _playable(settings)
+    defaults = played.get("default_litellm_params")
+    deployments = parse_model_list(entries, defaults=defaults, env=_Environment(os.environ))
+    return Setup(
+        name,
+        played,
+        {each.id: playable(entry, each.id) for each, entry in zip(deployments, entries, strict=True)},
+    )
+
+
+class _Environment(dict[str, str]):
+    """Where a variable that is not set has some value: nobody is really called."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return "https://not-played.invalid"
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name]
 
 
 def as_recorded(record: Record, name: str = "unchanged") -> Setup:
@@ -112,6 +151,10 @@ def entry_of(deployment_id: str, listing: Listing) -> dict[str, Any]:
     """A `model_list` entry that can be played: keys and addresses are neither there nor needed."""
     entry, _ = usable(completed(listing.config, listing.withheld, None))
     return playable(entry, deployment_id)
+
+
+def _normal(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**entry, "litellm_params": entry.get("litellm_params") or entry.get("params") or {}}
 
 
 def playable(entry: Mapping[str, Any], deployment_id: str) -> dict[str, Any]:

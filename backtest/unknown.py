@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
+from ..messages.moments import written
 from .figures import SHARE
 from .providers import HARDLY_USED
 
@@ -16,30 +18,93 @@ if TYPE_CHECKING:
 
 __all__ = ["unknown"]
 
+BEYOND = 1.5
+"""So many times the most calls a minute that a deployment ever had: what it does then was never seen."""
+
+LEAST_CALLS = 30
+"""Calls in a minute below which nobody need worry."""
+
+LEAST_SHARE = 0.001
+"""Of the answers: one that gets less under every candidate is not worth a word."""
+
 
 def unknown(record: Record, model: Model, columns: Sequence[Column]) -> Iterator[str]:
     """One sentence for each thing that was assumed or left out."""
     yield from _hardly_used(model, columns)
-    for reason, count in record.left_out.most_common():
-        yield f"{count:,} requests {reason} are left out: the record does not hold what they asked"
-    if record.more:
-        yield f"the record holds more: the first {len(record.arrivals):,} requests were played"
+    yield from _beyond(record, columns)
+    yield from _cut(record)
+    yield from _left_out(record)
+    yield from _incomplete(record)
 
 
 def _hardly_used(model: Model, columns: Sequence[Column]) -> Iterator[str]:
     for name, behaviour in model.behaviours.items():
         if behaviour.answers >= HARDLY_USED:
             continue
-        used = max((_share(column, name) for column in columns), default=0.0)
+        used = {column.name: _share(column, name) for column in columns}
+        most = max(used, key=lambda column: used[column])
+        if used[most] < LEAST_SHARE:
+            continue
         others = ", ".join(behaviour.borrowed)
         like = "the same model" if behaviour.alike else "another model"
         instead = f"taken to be as fast as {others} ({like})" if others else "taken to answer in a second"
         yield (
-            f"{name} answered {behaviour.answers} times in the record, too few to know it: it is {instead}; "
-            f"it gets up to {100 * used:.1f} % of the answers here"
+            f"how {name} does: it answered {behaviour.answers} requests in the record, and is "
+            f"{instead}; under {most} it gives {100 * used[most]:.1f} % of the answers"
         )
 
 
 def _share(column: Column, name: str) -> float:
     told = column.estimate(f"{SHARE}{name}")
     return 0.0 if told is None else told.mean
+
+
+def _beyond(record: Record, columns: Sequence[Column]) -> Iterator[str]:
+    """Loads that were never seen."""
+    seen = record.busiest
+    for name in sorted({name for column in columns for play in column.plays for name in play.busiest}):
+        for column in columns:
+            most = fmean(play.busiest.get(name, 0) for play in column.plays)
+            if most >= LEAST_CALLS and most > BEYOND * seen.get(name, 0) > 0:
+                yield (
+                    f"whether {name} can take {most:,.0f} calls a minute, as under {column.name}: "
+                    f"it never had more than {seen[name]:,}"
+                )
+
+
+def _cut(record: Record) -> Iterator[str]:
+    cut = sum(call.cut and call.error is not None for calls in record.calls.values() for call in calls)
+    if cut:
+        yield (
+            f"how long {cut:,} calls would have taken that ran out of time: they count as calls like those "
+            "that took longer, and where none did as calls that never end"
+        )
+
+
+def _left_out(record: Record) -> Iterator[str]:
+    for reason, count in record.left_out.most_common():
+        yield f"how {count:,} requests {reason} would go: they are left out"
+    corrections = sum(len(seen) for seen in record.limits.values())
+    if corrections:
+        yield (
+            f"who else uses the same keys: {corrections:,} times a provider's headers said that less was "
+            "left than this router had used, and that is not played"
+        )
+
+
+def _incomplete(record: Record) -> Iterator[str]:
+    if record.more:
+        yield (
+            f"what came after the first {len(record.arrivals):,} requests, which are as many as are played; "
+            "--from and --to choose others"
+        )
+    if record.since:
+        yield f"what was before {written(record.since)}: retention removed it"
+    if record.lost:
+        yield f"what stood in {record.lost:,} events that the journal lost"
+    if len({repr(settings) for _, settings in record.settings}) > 1:
+        last = record.settings[-1][0]
+        yield (
+            f"what one setting did all the time: the router was started with others at {written(last)}, and "
+            "those are the ones that count as unchanged; --from and --to choose a stretch"
+        )

@@ -42,12 +42,16 @@ class Upstream:
 
     Attributes:
         stranger: in place of the arrival of a call that no request made, as a health check's.
+        open: calls under way, by deployment.
+        busiest: the most calls that came in one minute, by deployment.
     """
 
     def __init__(self, providers: Providers, stranger: Arrival) -> None:
         self.providers = providers
         self.stranger = stranger
         self.open: Counter[str] = Counter()
+        self.busiest: Counter[str] = Counter()
+        self._minute: Counter[tuple[str, int]] = Counter()
         self._expected: dict[str, tuple[int, Arrival, Counter[str]]] = {}
         self._clock: Clock = None  # type: ignore[assignment]  # from `connect`
 
@@ -85,10 +89,16 @@ class Upstream:
             error, status, seconds = refusal
             reply = Reply(seconds, fault=Fault(error, status))
         sent[name] += 1
+        self._count(name)
         self.open[name] += 1
         playing = _Playing(self, asked, name, reply, deliver)
         playing.begin()
         return playing
+
+    def _count(self, name: str) -> None:
+        minute = (name, int(self._clock.now() // 60.0))
+        self._minute[minute] += 1
+        self.busiest[name] = max(self.busiest[name], self._minute[minute])
 
 
 @define(eq=False)

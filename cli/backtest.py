@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..backtest.backtest import SEEDS, Backtest
-from ..backtest.report import header, table, verdicts
-from ..backtest.setups import as_recorded, with_settings
+from attrs import define, field
+
+from ..actors.journal.sqlite_reader import SqliteReader
+from ..backtest.backtest import MAX_SEEDS, SEEDS, Backtest
+from ..backtest.chart import chart
+from ..backtest.report import report
+from ..backtest.setups import as_recorded, from_config, with_settings
 from ..history.moments import HOW
 from ..messages.errors import TurnoutError
+from .config import read_config
 from .failure import Failure
+from .pictures import write_picture
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -26,19 +33,21 @@ HELP = "play a journal's requests again under other settings"
 EPILOG = f"""\
 The journal is only read. Its requests come again at the same times, on a router with other settings, in
 simulated time; who answers them is modelled from the record: latency by size and by time, errors and
-outages, rate limits. Nothing real is called. Each --vs starts another candidate.
+outages, rate limits. Nothing real is called. Each --vs starts another candidate; without one the record
+is played under its own settings, which should come to what was recorded.
 
 A moment is {HOW}.
 
 examples:
   python -m turnout backtest turnout.db --set routing_strategy=adaptive --set cooldown_time=30
   python -m turnout backtest turnout.db --set num_retries=3 --vs --set hedge_after=p95
+  python -m turnout backtest turnout.db --config tomorrow.yaml --svg tomorrow.svg
   python -m turnout backtest turnout.db --from 2026-03-01T14:00:00Z --to 2026-03-01T15:00:00Z --set timeout=20
 """
 
 
-class _Candidates(argparse.Action):
-    """`--set`, `--config` and `--vs` in the order in which they stand."""
+class _Said(argparse.Action):
+    """`--set`, `--config` and `--vs`, in the order in which they stand."""
 
     def __call__(
         self,
@@ -47,8 +56,8 @@ class _Candidates(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        said = getattr(namespace, self.dest)
-        said.append((str(option_string).removeprefix("--"), values))
+        said = getattr(namespace, self.dest) or []
+        setattr(namespace, self.dest, [*said, (str(option_string).removeprefix("--"), values)])
 
 
 def add_to(commands: Any) -> None:
@@ -64,27 +73,32 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--set",
         dest="said",
-        action=_Candidates,
-        default=[],
+        action=_Said,
         metavar="NAME=VALUE",
         help="a setting of the router, its value in YAML; may be repeated",
     )
     parser.add_argument(
-        "--vs", dest="said", action=_Candidates, nargs=0, help="what follows is another candidate"
+        "--config",
+        dest="said",
+        action=_Said,
+        metavar="FILE",
+        help="a whole configuration: other deployments and settings",
     )
+    parser.add_argument("--vs", dest="said", action=_Said, nargs=0, help="what follows is another candidate")
     parser.add_argument("--from", dest="since", metavar="MOMENT", help="only what came from then on")
     parser.add_argument("--to", dest="until", metavar="MOMENT", help="only what came until then")
     parser.add_argument(
         "--seeds", type=_count, default=SEEDS, metavar="N", help="plays of each candidate (%(default)s)"
     )
+    parser.add_argument("--svg", "--chart", dest="svg", type=Path, metavar="FILE", help="write a chart there")
     parser.add_argument("--json", action="store_true", help="all of it as data")
     parser.set_defaults(run=run)
 
 
 def _count(text: str) -> int:
     value = int(text)
-    if not 1 <= value <= 1000:
-        msg = "must be 1 to 1000"
+    if not 1 <= value <= MAX_SEEDS:
+        msg = f"must be 1 to {MAX_SEEDS}"
         raise argparse.ArgumentTypeError(msg)
     return value
 
@@ -92,37 +106,65 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Play, and show what it came to."""
     try:
-        backtest = Backtest(arguments.journal, arguments.since, arguments.until)
-        setups = _setups(backtest, arguments.said)
+        candidates = _candidates(arguments.said or [])
+        backtest = _read(arguments)
+        setups = [_setup(backtest, each) for each in candidates]
         found = _play(backtest, setups, arguments.seeds)
     except TurnoutError as error:
         raise Failure(str(error)) from None
     if arguments.json:
         print(json.dumps(found.as_dict(), indent=2))
     else:
-        _show(found)
+        print(report(found))
+    if arguments.svg is not None:
+        write_picture(arguments.svg, chart(found, f"Backtest of {Path(arguments.journal).name}"))
     return 0
+
+
+def _read(arguments: argparse.Namespace) -> Backtest:
+    with SqliteReader.open(arguments.journal) as reader:
+        last = reader.last_position()
+    with Progress("events", last) as progress:
+        return Backtest(
+            arguments.journal,
+            arguments.since,
+            arguments.until,
+            tick=lambda count: progress.step("read", count),
+        )
 
 
 def _play(backtest: Backtest, setups: Sequence[Setup], seeds: int) -> Comparison:
     plays = seeds * (1 + len(setups))
     with Progress("requests", plays * len(backtest.record.arrivals)) as progress:
-        return backtest.run(setups, seeds=seeds, progress=progress.step_by)
+        return backtest.run(setups, seeds=seeds, progress=progress.step)
 
 
-def _setups(backtest: Backtest, said: Sequence[tuple[str, Any]]) -> list[Setup]:
-    """The candidates, each named by what it changes."""
-    usual = as_recorded(backtest.record)
-    candidates: list[dict[str, Any]] = [{}]
+# -- candidates
+
+
+@define
+class _Candidate:
+    """What the command says of one."""
+
+    settings: dict[str, Any] = field(factory=dict)
+    config: str | None = None
+
+
+def _candidates(said: Sequence[tuple[str, Any]]) -> list[_Candidate]:
+    """In their order; none when nothing is said."""
+    candidates = [_Candidate()]
     for option, value in said:
         if option == "vs":
-            candidates.append({})
+            candidates.append(_Candidate())
+        elif option == "config":
+            candidates[-1].config = value
         else:
             name, changed = _setting(value)
-            candidates[-1][name] = changed
-    if not said:
-        return []
-    return [with_settings(usual, _named(changed), changed) for changed in candidates]
+            candidates[-1].settings[name] = changed
+    if said and not all(each.settings or each.config for each in candidates):
+        msg = "a candidate changes nothing: say --set NAME=VALUE or --config FILE before --vs and after it"
+        raise Failure(msg)
+    return candidates if said else []
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -139,22 +181,17 @@ def _setting(text: str) -> tuple[str, Any]:
         raise Failure(msg) from None
 
 
-def _named(changed: dict[str, Any]) -> str:
-    return (
-        ", ".join(
-            str(value) if name == "routing_strategy" else f"{name}={value}" for name, value in changed.items()
-        )
-        or "unchanged, once more"
+def _setup(backtest: Backtest, candidate: _Candidate) -> Setup:
+    name = ", ".join(
+        str(value) if setting == "routing_strategy" else f"{setting}={value}"
+        for setting, value in candidate.settings.items()
     )
-
-
-def _show(found: Comparison) -> None:
-    print(header(found))
-    print()
-    print(table(found))
-    for sentence in verdicts(found):
-        print(f"\n{sentence}")
-    if found.unknown:
-        print("\nwhat the record cannot say:")
-        for sentence in found.unknown:
-            print(f"  · {sentence}")
+    if candidate.config is None:
+        return with_settings(as_recorded(backtest.record), name, candidate.settings)
+    config = read_config(candidate.config)
+    if config.wrong:
+        msg = f"{candidate.config}: {config.wrong[0]}; python -m turnout check tells more"
+        raise Failure(msg)
+    stem = Path(candidate.config).stem
+    whole = from_config(stem, config.entries, config.settings)
+    return with_settings(whole, f"{stem}, {name}" if name else stem, candidate.settings)

@@ -48,10 +48,6 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, advance=count, note=note)
 
-    def step_by(self, note: str, count: int) -> None:
-        """The same, for who counts by the thousand."""
-        self.step(note, count)
-
     def tick(self) -> None:
         """Nothing is done that could be counted, and yet it goes on."""
         if self._bar is not None:
