@@ -144,7 +144,9 @@ def test_the_order_is_that_of_a_scan(crew, script, strategy, failed):
         later = {n for n in up if place[n] > best}
         told = {item.deployment_id for item in decision.left_out if item.reason == "order"}
         assert told == later
-        assert decision.eligible == len([n for n in able if place[n] == best])
+        same = [n for n in able if place[n] == best]
+        assert decision.eligible == len(same)
+        assert set(decision.candidates) == set(same)
         assert decision.eligible + len(decision.left_out) == len(known)
 
 

@@ -11,7 +11,7 @@ from turnout.actors.model_group.roster import NonePicked, Picked, Roster
 from turnout.actors.model_group.views import MAX_OTHER_STRATEGIES
 from turnout.messages.commands import UNLIMITED
 from turnout.messages.errors import ConfigurationError
-from turnout.messages.outcomes import MAX_LEFT_OUT, Demand, LeftOut
+from turnout.messages.outcomes import MAX_CANDIDATES, MAX_LEFT_OUT, Demand, LeftOut
 
 NOW = 1_000_000.0
 RNG = random.Random(1)
@@ -431,3 +431,19 @@ def test_tokens_under_way_are_forgotten_as_they_are_seen(roster, make):
     roster.apply(make.status("a", seen=100, open=100), NOW)
     assert len(roster["a"].mirror.under_way) == 0
     assert roster["a"].tokens_used == 0
+
+
+def test_a_decision_names_those_it_chose_from_and_not_those_that_are_out(roster, make):
+    fill(roster, make, "a", "b", "c", "d")
+    roster.apply(make.status("b", capacity=0, blocked=cooling("b", NOW + 5)), NOW)
+    assert roster.pick(make.assign(), NOW, RNG).decision.candidates == ("a", "c", "d")
+    assert roster.pick(make.assign(exclude={"c"}), NOW, RNG).decision.candidates == ("a", "d")
+    assert roster.pick(make.assign(), NOW + 6, RNG).decision.candidates == ("a", "b", "c", "d")
+
+
+def test_a_decision_names_nobody_where_there_are_too_many_to_name(roster, make):
+    fill(roster, make, *(f"d{number}" for number in range(MAX_CANDIDATES)))
+    assert len(roster.pick(make.assign(), NOW, RNG).decision.candidates) == MAX_CANDIDATES
+    fill(roster, make, "one more")
+    decision = roster.pick(make.assign(), NOW, RNG).decision
+    assert (decision.eligible, decision.candidates) == (MAX_CANDIDATES + 1, ())
