@@ -39,7 +39,9 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
-    parser.add_argument("request", metavar="REQUEST", nargs="?", help="its id (default: the last one)")
+    parser.add_argument(
+        "request", metavar="REQUEST", nargs="?", help="its id, or its stream (default: the last one)"
+    )
     parser.add_argument("--json", action="store_true", help="as data")
     parser.add_argument(
         "--svg", type=Path, metavar="FILE", help="also draw it as a chart: bars on a time line"
@@ -50,7 +52,8 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         with SqliteReader.open(arguments.journal) as journal:
-            explanation = explanation_from(journal, arguments.request or _last(journal))
+            wanted = arguments.request or _last(journal)
+            explanation = explanation_from(journal, wanted.removeprefix("request/"))
     except TurnoutError as error:
         raise Failure(str(error)) from None
     print(json.dumps(explanation.as_dict(), indent=2) if arguments.json else explanation)

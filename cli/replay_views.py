@@ -29,6 +29,7 @@ __all__ = [
     "Screen",
     "before_all",
     "difference_lines",
+    "fitting",
     "header",
     "lines_of",
     "tables",
@@ -48,6 +49,9 @@ TINTS = {
     "waiting": "#93c5fd",
 }
 """Colours of rows in a picture, by what is in them."""
+
+FRAME_LINES = 9 + MAX_LATEST
+"""Of a frame, beside the rows of its tables."""
 
 _DEPLOYMENTS = ("deployment", "open", "rpm", "tpm", "calls", "failed", "tokens", "cost", "state")
 _TIMES = frozenset({"accepted_at", "cooling_until", "deadline"})
@@ -83,18 +87,34 @@ def lines_of(moment: Moment) -> list[str]:
     return lines
 
 
-def tables(moment: Moment, most: int | None = None) -> list[Table]:
-    """The deployments, the open requests if there are any, and the budgets."""
+def tables(moment: Moment, most: int | None = None, requests: int = MAX_ROWS) -> list[Table]:
+    """The deployments, and the open requests if there are any.
+
+    Where there are more deployments than `most`, those that are not well go first. Of the requests it is
+    the oldest that are shown.
+    """
     states = list(moment.deployments.items())
+    if most is not None and len(states) > most:
+        states.sort(key=lambda item: _well(moment, *item))
     rows = [_deployment_row(name, state, moment) for name, state in states[:most]]
     shown = [Table(_title("Deployments", len(states), most), _DEPLOYMENTS, rows)]
     if moment.requests:
-        requests = list(moment.requests.items())
-        title = _title("Open requests", len(requests), MAX_ROWS)
-        shown.append(
-            Table(title, _REQUESTS, [_request_row(*item, moment.at) for item in requests[:MAX_ROWS]])
-        )
+        found = list(moment.requests.items())
+        rows = [_request_row(*item, moment.at) for item in found[:requests]]
+        shown.append(Table(_title("Open requests", len(found), requests), _REQUESTS, rows))
     return shown
+
+
+def _well(moment: Moment, name: str, state: DeploymentState) -> bool:
+    return status_of(state, removed=moment.groups[name] is None, at=moment.at) == "well"
+
+
+def fitting(moment: Moment, height: int) -> tuple[int, int]:
+    """How many deployments and requests are shown in so many lines, neither crowding out the other."""
+    room = max(2, height - FRAME_LINES)
+    requests = min(len(moment.requests), room // 2)
+    deployments = min(len(moment.deployments), room - requests, MAX_ROWS)
+    return deployments, min(len(moment.requests), room - deployments, MAX_ROWS)
 
 
 def _title(what: str, count: int, most: int | None) -> str:
@@ -213,7 +233,7 @@ class Screen:
             print(json.dumps({**as_data(moment), "events": len(played)}), flush=True)
             return
         lines = [header(moment)]
-        for table in tables(moment, MAX_ROWS):
+        for table in tables(moment, *self._rows(moment)):
             lines += ["", table.title, *plain(table)]
         lines.append("")
         lines += [f"{r.stream}  {in_words(r.event, r.at)}" for r in played[-MAX_LATEST:]]
@@ -221,6 +241,10 @@ class Screen:
             print("\n".join(lines), end="\n\n", flush=True)
         else:
             self._draw(lines)
+
+    def _rows(self, moment: Moment) -> tuple[int, int]:
+        """A table that is drawn anew must fit on the terminal, which may be made smaller meanwhile."""
+        return (MAX_ROWS, MAX_ROWS) if self._live is None else fitting(moment, self._live.console.height)
 
     def _draw(self, lines: list[str]) -> None:
         from rich.text import Text

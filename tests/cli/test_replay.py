@@ -5,8 +5,13 @@ import json
 import pytest
 
 from turnout import RequestError, Router
+from turnout.actors.deployment.state import DeploymentState, Limits
 from turnout.cli import replay as command
 from turnout.cli.main import main
+from turnout.cli.replay_views import FRAME_LINES, MAX_LATEST, MAX_ROWS, fitting, tables
+from turnout.history import Moment
+from turnout.messages.events import CooldownStarted
+from turnout.supervisor.request_state import RequestState
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 START = 1_700_000_000
@@ -134,6 +139,41 @@ def test_on_a_terminal_the_table_is_drawn_anew(replay, monkeypatch):
     assert replay("--follow", "--speed", "100")[0] == 0
     assert "gpt-4/eu" in drawn[0]
     assert drawn[-1] == "stopped"
+
+
+def crowd(deployments, requests, cooling=()):
+    """A moment with so many of each; those that cool down are the last."""
+    states = {}
+    for number in range(deployments):
+        state = states[f"d{number}"] = DeploymentState(f"d{number}", Limits())
+        if number in cooling:
+            state.apply(CooldownStarted(START + 60, 60, "Timeout", 1), START)
+    waiting = {
+        f"r{number}": RequestState(group="g", phase="waiting", accepted_at=START, deadline=START + 60)
+        for number in range(requests)
+    }
+    return Moment(1, START, states, dict.fromkeys(states, "g"), waiting, {})
+
+
+@pytest.mark.parametrize("height", [10, 24, 40, 60])
+@pytest.mark.parametrize(("deployments", "requests"), [(2, 0), (2, 99), (99, 2), (99, 99), (3, 4)])
+def test_a_frame_fits_on_the_terminal_and_shows_some_of_both(height, deployments, requests):
+    moment = crowd(deployments, requests)
+    rows = fitting(moment, height)
+    shown = tables(moment, *rows)
+    lines = 1 + sum(3 + len(table.rows) for table in shown) + 1 + MAX_LATEST
+    assert lines < max(height, FRAME_LINES + 2)
+    assert all(table.rows for table in shown)
+    if height == 60:
+        assert rows == (min(deployments, MAX_ROWS), min(requests, MAX_ROWS))
+
+
+def test_where_not_all_deployments_fit_those_in_trouble_are_shown():
+    (table,) = tables(crowd(9, 0, cooling=(7, 8)), most=3)
+    assert [row[0] for row in table.rows] == ["g/d7", "g/d8", "g/d0"]
+    assert table.title == "Deployments (6 more)"
+    (table,) = tables(crowd(9, 0, cooling=(7, 8)))
+    assert [row[0] for row in table.rows] == [f"g/d{number}" for number in range(9)]
 
 
 def test_without_rich_a_film_is_text(replay, monkeypatch):

@@ -154,6 +154,8 @@ def test_on_the_command_line_from_a_journal_that_is_in_use(tmp_path, capsys):
         assert capsys.readouterr().out.strip() == story
     assert main(["explain", str(file), first, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["request_id"] == first
+    assert main(["explain", str(file), f"request/{first}"]) == 0  # as `events` shows it
+    assert capsys.readouterr().out.startswith(f"request {first} ")
     assert main(["explain", str(file), "nobody"]) == 1
     assert capsys.readouterr().err == "turnout: the journal knows no request 'nobody'\n"
     assert main(["explain", str(tmp_path / "none.db")]) == 1
