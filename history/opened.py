@@ -27,13 +27,12 @@ def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
     """
     noted, streams = history.requests_noted(position)
     scan = OpenScan(streams)
-    for row in history.rows(noted):
+    for row in history.rows_of(REQUEST.rstrip("/"), ROUTER_STREAM, noted):
         if row.batch > position:
             break
-        if row.stream.startswith(REQUEST) or row.stream == ROUTER_STREAM:
-            for at, _, kind, _, _ in _items(row):
-                if kind in OF_INTEREST and noted < at <= position:
-                    scan.see(at, row.stream, kind)
+        for at, _, kind, _, _ in _items(row):
+            if kind in OF_INTEREST and noted < at <= position:
+                scan.see(at, row.stream, kind)
     return dict(sorted(scan.streams.items(), key=itemgetter(1)))
 
 

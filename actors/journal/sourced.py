@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["EventLog", "SourcedActor", "SourcedState"]
 
 
-SNAPSHOT_EVERY = 5_000
-"""Events of a stream between two snapshots, which bounds how many a recovery replays."""
+SNAPSHOT_EVERY = 2_500
+"""Events of a stream between two snapshots: so many at most are replayed by a recovery, or a look back."""
 
 SNAPSHOT_POSITIONS = 200_000
 """Events of all streams between two snapshots of one that goes on: with thousands of deployments none of

@@ -67,6 +67,11 @@ class SqliteHistory:
         """The rows whose last event is after `after`, in the order of those."""
         return map(Row._make, self._reader._rows("last > ?", (), after))
 
+    def rows_of(self, kind: str, stream: str, after: int = 0) -> Iterator[Row]:
+        """Those of streams of one kind, and of one other stream; SQLite passes over the rest."""
+        where = "(+stream = ? OR (+stream >= ? AND +stream < ?)) AND last > ?"
+        return map(Row._make, self._reader._rows(where, (stream, f"{kind}/", f"{kind}0"), after))
+
     def first_position(self) -> int:
         """The position of the first event that is there; 0 for none."""
         first = next(iter(self._reader.read(limit=1)), None)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CALL_EVENTS", "MAX_DISTANCE", "Explaining", "Readable", "explanation_from"]
 
-MAX_CALL_EVENTS = 1_000
-"""Events of a deployment that are searched for the beginning of a call, and for its end."""
-
 MAX_DISTANCE = 1_000
 """Positions between what a deployment records of a call and what the request does, at most."""
+
+MAX_CALL_EVENTS = 2_000
+"""Events of a deployment that are searched for the beginning of a call, and for its end: it may have had
+every position in that distance before and behind."""
 
 
 class Readable(Protocol):
