@@ -55,10 +55,15 @@ class Case:
 
 @frozen
 class Pick:
-    """What a backtest said of a case: what each setting comes to."""
+    """What a backtest said of a case: what each setting comes to, and what it could not know.
+
+    `warned`: it said that a deployment is hardly known, or loaded as it never was, which one of the two
+    settings would send calls to.
+    """
 
     case: Case
     said: tuple[float, float]
+    warned: bool
 
     @property
     def right(self) -> bool:
@@ -131,7 +136,8 @@ def judge(case: Case, seeds: int = SEEDS) -> Pick:
     found = compare(record, setups, seeds)
     told = [column.estimate(case.figure) for column in found.columns]
     said = [0.0 if each is None else each.mean for each in told]
-    return Pick(case, (said[0], said[1]))
+    warned = any(each.startswith(("how d", "whether d")) for each in found.unknown)
+    return Pick(case, (said[0], said[1]), warned)
 
 
 def main() -> int:
@@ -141,10 +147,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--requests", type=int, default=600)
     arguments = parser.parse_args()
-    right, by_figure = 0, Counter[str]()
+    right, by_figure, knew = 0, Counter[str](), Counter[bool]()
     for number, case in enumerate(cases(arguments.first, arguments.cases, arguments.requests), start=1):
         pick = judge(case)
         right += pick.right
+        if not pick.warned:
+            knew[pick.right] += 1
         by_figure[f"{case.figure}: {'right' if pick.right else 'wrong'}"] += 1
         if not pick.right:
             _tell(pick)
@@ -153,6 +161,7 @@ def main() -> int:
     for line, count in sorted(by_figure.items()):
         print(f"{line:<24}{count:>5}")
     print(f"{right} of {arguments.cases} right")
+    print(f"{knew[True]} of {knew.total()} right where the backtest did not say that it cannot know")
     return 0 if right >= 0.95 * arguments.cases else 1
 
 
@@ -165,7 +174,8 @@ def _tell(pick: Pick) -> None:
     print(
         f"world {case.world.number} {case.world.kinds}, recorded with {case.world.settings}: "
         f"{case.figure} is truly {case.truly[0]:.4g} and {case.truly[1]:.4g}, "
-        f"said to be {pick.said[0]:.4g} and {pick.said[1]:.4g}: {changed[0]} and {changed[1]}",
+        f"said to be {pick.said[0]:.4g} and {pick.said[1]:.4g}: {changed[0]} and {changed[1]}"
+        f"{' (and said that it cannot know)' if pick.warned else ''}",
         flush=True,
     )
 

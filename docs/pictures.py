@@ -24,6 +24,7 @@ JOURNAL = "turnout.db"
 COMMANDS = {
     "explain.svg": ["explain", JOURNAL, REQUEST],
     "replay.svg": ["replay", JOURNAL, "--at", MOMENT],
+    "backtest.svg": ["backtest", JOURNAL, "--set", "routing_strategy=latency-based-routing", "--seeds", "3"],
     "outage.svg": ["simulate", str(DOCS.parent / "examples" / "outage.yaml"), "--seeds", "1"],
 }
 

@@ -23,6 +23,7 @@ DOCUMENTS = [
     ROOT / "docs" / "simulation.md",
     ROOT / "docs" / "explain.md",
     ROOT / "docs" / "replay.md",
+    ROOT / "docs" / "backtest.md",
 ]
 
 _SHOWN = re.compile(r"^\s*print\(.*\)\s+# -> (?P<text>.*)$")
