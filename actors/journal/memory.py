@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...messages.events import EventsLost
 from .open_scan import REQUEST, OpenScan
 from .ports import ACCOUNT, Holdings, JournalError, Trimmed, Trimming
+from .retention import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,15 +141,14 @@ class MemoryStore:
         self._needed = tuple(kept[-(self._ring.maxlen or 0) :])
         while self._ring and self._ring[0].position <= cut:
             self._ring.popleft()
-        return Trimming(more=False, uncovered=frozenset(filter(None, map(self._uncovered, kept))))
+        stale = now - apart(at, now)
+        owned = {recorded.stream for recorded in kept if not recorded.stream.startswith(REQUEST)}
+        return Trimming(more=False, uncovered=frozenset(name for name in owned if self._lacks(name, stale)))
 
-    def _uncovered(self, recorded: Recorded) -> str | None:
-        """The stream of an event that only a new snapshot would make superfluous."""
-        snapshot = self._snapshots.get(recorded.stream)
-        owned = not recorded.stream.startswith(REQUEST)
-        return (
-            recorded.stream if owned and (snapshot is None or snapshot.position < recorded.position) else None
-        )
+    def _lacks(self, stream: str, stale: float) -> bool:
+        """Whether a new snapshot would make events of this stream superfluous."""
+        snapshot = self._snapshots.get(stream)
+        return snapshot is None or (snapshot.at < stale and snapshot.version < self.last_version(stream))
 
     def _tell(self, cut: int, at: float, going: list[Recorded], reason: str, now: float) -> None:
         lost = sum(recorded.event.count for recorded in going if type(recorded.event) is EventsLost)

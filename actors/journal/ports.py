@@ -136,7 +136,8 @@ class Trimming:
 
     Attributes:
         more: whether there is more to do: call again.
-        uncovered: at its end, the streams that keep events since no snapshot was taken after them.
+        uncovered: at its end, the streams that keep more than they need: they have events after their
+            latest snapshot, which is older than a fifth of the time that is kept, or none.
     """
 
     more: bool

@@ -13,7 +13,18 @@ from attrs import frozen
 if TYPE_CHECKING:
     from .ports import Holdings
 
-__all__ = ["AGE", "GRAIN", "LOW_WATER", "MAX_GRAIN_SECONDS", "SIZE", "Decision", "Retention", "decide"]
+__all__ = [
+    "AGE",
+    "GRAIN",
+    "LOW_WATER",
+    "MAX_GRAIN_SECONDS",
+    "SIZE",
+    "SPACING",
+    "Decision",
+    "Retention",
+    "apart",
+    "decide",
+]
 
 AGE = "journal_max_age"
 SIZE = "journal_max_bytes"
@@ -24,6 +35,15 @@ LOW_WATER = 0.9
 GRAIN = 0.01
 MAX_GRAIN_SECONDS = 60.0
 """Events go when the oldest is over its age by this share of it, and not one by one."""
+
+SPACING = 0.2
+"""Of the time that is kept, the share that may lie between two snapshots of a stream with events: what a
+stream has left from before the cut, up to its last snapshot there, is not older than that."""
+
+
+def apart(cut_at: float, now: float) -> float:
+    """Seconds between two snapshots of a stream, where what is kept begins at router time `cut_at`."""
+    return SPACING * max(0.0, now - cut_at)
 
 
 @frozen

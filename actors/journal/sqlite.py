@@ -16,6 +16,7 @@ fsync per group, in the writer's thread, and with that `confirm()` means what it
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -28,6 +29,7 @@ import msgspec
 from ...messages.errors import ConfigurationError
 from . import sqlite_trim
 from .ports import JournalError, Trimming, UnwritableEventError
+from .retention import apart
 from .sqlite_checkpoints import OpenRequests, keep_snapshot
 from .sqlite_file import FileLock, open_for_reading, open_for_writing
 from .sqlite_reader import LAST_POSITION, SqliteReader
@@ -84,6 +86,8 @@ class SqliteStore(SqliteReader):
         self._open_requests = OpenRequests()
         self._trim: Generator[None, None, frozenset[str]] | None = None
         self._trimmed_to = 0
+        self._apart = math.inf
+        """Router time after which another snapshot of a stream is kept, beside the latest."""
 
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self.path)!r}{' · closed' if self._closed else ''}>"
@@ -129,7 +133,7 @@ class SqliteStore(SqliteReader):
         with self._trouble(), self._transaction() as database:
             database.execute(_SAVE, row)
             if snapshot.version:  # a stream without events, such as `usage`, is its own and nobody else's
-                keep_snapshot(database, row)
+                keep_snapshot(database, row, self._apart)
 
     # -- forgetting
 
@@ -154,6 +158,7 @@ class SqliteStore(SqliteReader):
                 next(self._trim)
         except StopIteration as end:
             self._trim = None
+            self._apart = apart(self.trimmed().at, now)
             return Trimming(more=False, uncovered=end.value)
         except BaseException:
             self._trim = None  # what was committed stands; the next one goes on from there

@@ -22,6 +22,7 @@ from ...messages.events import EventsLost
 from . import sqlite_trim_sql as sql
 from .open_scan import OF_INTEREST, OpenScan
 from .ports import ACCOUNT, Holdings, Trimmed
+from .retention import apart
 from .sqlite_reader import LAST_POSITION
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def trim(
     cut = max(floor, _boundary(database, min(cut, counted)))
     if cut == floor == swept:
         return frozenset()
-    trimmer = _Trim(database, transaction, cut)
+    trimmer = _Trim(database, transaction, cut, now)
     yield from trimmer.survey()
     trimmer.begin(None if cut == floor else (_value(database, sql.AT, cut), now, reason))
     yield
@@ -124,11 +125,13 @@ def _boundary(database: sqlite3.Connection, cut: int) -> int:
 class _Trim:
     """One trim, to a position between two batches."""
 
-    def __init__(self, database: sqlite3.Connection, transaction: Transaction, cut: int) -> None:
+    def __init__(self, database: sqlite3.Connection, transaction: Transaction, cut: int, now: float) -> None:
         self._database = database
         self._transaction = transaction
         self._cut = cut
+        self._now = now
         self._at = 0.0
+        self._stale = 0.0
         self._open: dict[str, int] = {}
         self._base = cut
 
@@ -156,6 +159,7 @@ class _Trim:
             if told is not None:
                 database.execute(sql.CUT, (self._cut, *told))
         self._at = _value(self._database, "SELECT at FROM trims")
+        self._stale = self._now - apart(self._at, self._now)
 
     # -- 2 and 3
 
@@ -213,7 +217,7 @@ class _Trim:
                 database.execute(sql.KEEP, (portion, self._base, self._at))
             while self._remove_covered(portion):
                 yield
-            uncovered += _names_in(_value(self._database, sql.UNCOVERED, portion, self._cut))
+            uncovered += _names_in(_value(self._database, sql.UNCOVERED, portion, self._stale))
             yield
         return frozenset(uncovered)
 

@@ -79,10 +79,10 @@ WHERE last IN (SELECT value FROM json_each(?1)) AND stream = 'router' AND value 
 """
 REMOVE = "DELETE FROM runs WHERE last IN (SELECT value FROM json_each(?1))"
 UNCOVERED = """
-SELECT json_group_array(name.value) FROM json_each(?1) AS name WHERE EXISTS (
-    SELECT 1 FROM runs WHERE stream = name.value AND last <= ?2
-      AND last > ifnull((SELECT position FROM snapshots WHERE stream = name.value), 0)
-)
+SELECT json_group_array(name.value) FROM json_each(?1) AS name
+LEFT JOIN snapshots ON snapshots.stream = name.value
+WHERE ifnull(snapshots.at, -1e308) < ?2
+  AND EXISTS (SELECT 1 FROM runs WHERE stream = name.value AND last > ifnull(snapshots.position, 0))
 """
 PRUNE = """
 DELETE FROM snapshot_history WHERE rowid IN (
