@@ -18,6 +18,7 @@ from ..history.moments import HOW
 from ..messages.errors import TurnoutError
 from .config import read_config
 from .failure import Failure
+from .journals import add_journal
 from .pictures import write_picture
 from .progress import Progress
 
@@ -69,7 +70,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument(
         "--set",
         dest="said",

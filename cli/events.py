@@ -19,6 +19,7 @@ from ..messages.moments import written
 from ..messages.problems import did_you_mean, quoted
 from ..supervisor.stories.story import in_words
 from .failure import Failure, complain
+from .journals import add_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument("--stream", metavar="STREAM", help="only this stream, or this kind of stream")
     parser.add_argument("--type", metavar="TYPE", action="append", help="only these events; may be repeated")
     parser.add_argument("--since", metavar="MOMENT", help="only what happened after it")

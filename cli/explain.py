@@ -11,6 +11,7 @@ from ..actors.journal.sqlite_reader import SqliteReader
 from ..messages.errors import TurnoutError
 from ..supervisor.face.explaining import explanation_from
 from .failure import Failure
+from .journals import add_journal
 from .pictures import write_picture
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument(
         "request", metavar="REQUEST", nargs="?", help="its id, or its stream (default: the last one)"
     )

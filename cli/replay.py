@@ -17,6 +17,7 @@ from ..history.replay import Replay
 from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import print_table
 from .failure import Failure
+from .journals import add_journal
 from .pictures import write_picture
 from .replay_views import TINTS, Screen, before_all, difference_lines, header, lines_of, tables
 
@@ -59,7 +60,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument("--at", metavar="MOMENT", help="which moment")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--diff", metavar=("A", "B"), nargs=2, help="what changed between two moments")

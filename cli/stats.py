@@ -14,6 +14,7 @@ from ..actors.usage.report import usage_report
 from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import Table, cost, deployment_table, print_table, seconds, share
 from .failure import Failure
+from .journals import add_journal
 from .progress import Progress
 from .sparkline import sparkline
 
@@ -58,7 +59,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="the file of a journal (sqlite)")
+    add_journal(parser)
     parser.add_argument("--json", action="store_true", help="print what get_usage_stats() gives")
     parser.set_defaults(run=run)
 
@@ -66,7 +67,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Count, and print."""
     try:
-        with SqliteReader.open(arguments.journal.removeprefix("sqlite:///")) as reader:
+        with SqliteReader.open(arguments.journal) as reader:
             state = _counted(reader)
             trimmed = reader.trimmed()
     except TurnoutError as error:

@@ -13,6 +13,7 @@ from ..actors.runtime.clock import LoopClock
 from ..messages.errors import TurnoutError
 from ..messages.sizes import HOW_BYTES, HOW_SECONDS, bytes_in, seconds_in
 from .failure import EXIT_FAILED, Failure
+from .journals import add_journal
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument("--max-age", type=_age, metavar="AGE", help=f"like {_plain(HOW_SECONDS)}")
     parser.add_argument("--max-bytes", type=_amount, metavar="BYTES", help=f"like {_plain(HOW_BYTES)}")
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")

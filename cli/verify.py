@@ -14,6 +14,7 @@ from ..actors.journal.sqlite_reader import SqliteReader
 from ..history.verify import Findings, Verifier
 from ..messages.errors import TurnoutError
 from .failure import EXIT_FAILED, Failure
+from .journals import add_journal
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("journal", metavar="JOURNAL", help="a journal file")
+    add_journal(parser)
     parser.add_argument("--json", action="store_true", help="the report as data")
     parser.set_defaults(run=run)
 
@@ -102,7 +103,7 @@ def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
             if batch[-1].last - done >= PORTION:
                 progress.step(f"{len(findings.told)} findings", batch[-1].last - done)
                 done = batch[-1].last
-    verifier.finish()
+    verifier.finish(history.last_written())
     return {
         "events": verifier.events,
         "last_position": last,

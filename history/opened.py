@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from ..actors.journal.open_scan import OF_INTEREST, REQUEST, OpenScan
-from ..actors.journal.ports import UnreadableEventError
+from ..actors.journal.sqlite_reader import items_of
 from ..supervisor.fleet.manager import ROUTER_STREAM
 
 if TYPE_CHECKING:
-    from ..actors.journal.sqlite_history import Row, SqliteHistory
+    from ..actors.journal.sqlite_history import SqliteHistory
 
 __all__ = ["open_streams"]
-
-_items_of = msgspec.json.Decoder(list[tuple[int, float, str, int, msgspec.Raw]]).decode
 
 
 def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
@@ -30,15 +26,7 @@ def open_streams(history: SqliteHistory, position: int) -> dict[str, int]:
     for row in history.rows_of(REQUEST.rstrip("/"), ROUTER_STREAM, noted):
         if row.batch > position:
             break
-        for at, _, kind, _, _ in _items(row):
+        for at, _, kind, _, _ in items_of(row):
             if kind in OF_INTEREST and noted < at <= position:
                 scan.see(at, row.stream, kind)
     return dict(sorted(scan.streams.items(), key=itemgetter(1)))
-
-
-def _items(row: Row) -> list[tuple[int, float, str, int, Any]]:
-    try:
-        return _items_of(row.events)
-    except msgspec.MsgspecError as error:
-        msg = f"the journal's row {row.last} (stream {row.stream!r}) is damaged: {error}"
-        raise UnreadableEventError(msg) from error

@@ -109,10 +109,12 @@ class Continuity:
         else:
             self._removed += event.count
 
-    def finish(self) -> None:
-        """Hold what is missing against what was told."""
+    def finish(self, last: int) -> None:
+        """Hold what is missing against what was told; `last` is the last position that was ever written."""
         if self._damaged:
             return
+        if last > self._position:
+            self._hole(self._position + 1, last)
         if self._below > self._removed:
             self._findings.add(
                 "position",

@@ -205,15 +205,15 @@ class Replay:
 
     def _begin(self, world: World, stream: str, position: int, at: float) -> int:
         """Take up the last snapshot that can be read, and give its position; with none, the beginning."""
-        trimmed = self._reader.trimmed()
         snapshot = self._history.snapshot_at(stream, position, at)
-        if snapshot is None and trimmed.events:  # what was before it is gone
+        if snapshot is None and self._reader.trimmed().events:  # what was before it is gone
             snapshot = self._history.snapshot_at(stream, position, math.inf)
         if snapshot is None:
             return 0
         try:
             world.adopt(snapshot)
         except UNREADABLE:  # of another version: it is only a shortcut, while the events are there
+            trimmed = self._reader.trimmed()
             if trimmed.events:
                 msg = (
                     f"the snapshot of {stream!r} at position {snapshot.position} cannot be read by this "

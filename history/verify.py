@@ -111,9 +111,9 @@ class Verifier:
                 self.continuity.allow(recorded.event)
         self.states.take(events)
 
-    def finish(self) -> None:
-        """There are no more rows."""
-        self.continuity.finish()
+    def finish(self, last: int = 0) -> None:
+        """There are no more rows; `last` is the last position that was ever written."""
+        self.continuity.finish(last)
         self.states.finish()
 
     def _events(self, row: Row) -> Iterator[Recorded]:

@@ -18,6 +18,7 @@ __all__ = [
     "GRAIN",
     "LOW_WATER",
     "MAX_GRAIN_SECONDS",
+    "MIN_CUT",
     "SIZE",
     "SPACING",
     "Decision",
@@ -31,6 +32,10 @@ SIZE = "journal_max_bytes"
 
 LOW_WATER = 0.9
 """A journal that is too large is cut to this share of its limit, or it would be cut again at once."""
+
+MIN_CUT = 2_048
+"""Events that are cut for size at once, at least. A store may cut between two batches only, and this is the
+longest that ours writes: a shorter cut might remove nothing, again and again."""
 
 GRAIN = 0.01
 MAX_GRAIN_SECONDS = 60.0
@@ -102,4 +107,4 @@ def _cut_for_size(rules: Retention, holdings: Holdings) -> int:
         return 0
     share = (holdings.bytes - LOW_WATER * rules.max_bytes) / holdings.bytes
     floor = holdings.trimmed.position
-    return floor + math.ceil(share * (holdings.last - floor))
+    return floor + max(MIN_CUT, math.ceil(share * (holdings.last - floor)))

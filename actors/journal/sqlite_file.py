@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "FileLock",
     "check_that_it_is_ours",
+    "cut_short",
     "open_for_looking",
     "open_for_reading",
     "open_for_writing",
@@ -26,6 +27,9 @@ APPLICATION_ID = 0x7475726E
 """What makes a SQLite file one of ours: "turn"."""
 
 SCHEMA_VERSION = 1
+
+HEADER_BYTES = 100
+"""In which SQLite says how large a file is."""
 
 CACHED_STATEMENTS = 32
 """Inserts come in twelve sizes; beside them a handful of others."""
@@ -186,16 +190,38 @@ def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> set[str]:
     ours = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if ours != APPLICATION_ID:
-        msg = f"journal {str(path)!r} is a SQLite database of something else"
+        something = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        what = (
+            "is a SQLite database of something else" if something else "is empty: no router was started on it"
+        )
+        msg = f"journal {str(path)!r} {what}"
         raise ConfigurationError(msg)
     if version != SCHEMA_VERSION:
-        msg = f"journal {str(path)!r} has schema version {version}; this Turnout knows {SCHEMA_VERSION}"
+        msg = (
+            f"journal {str(path)!r} has schema version {version}; this Turnout knows {SCHEMA_VERSION}: "
+            "use the newer one that wrote it"
+        )
         raise ConfigurationError(msg)
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "snapshots"} <= tables:
         msg = f"journal {str(path)!r} is damaged: it lacks tables"
         raise ConfigurationError(msg)
     return tables
+
+
+def cut_short(path: Path) -> str:
+    """What to add to an error about a file that lacks its end; nothing when it has all it says it has."""
+    try:
+        there = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError:
+        return ""
+    if len(header) < HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
+        return ""
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    size = (page if page > 1 else 65_536) * pages
+    return f" (it is cut short: {there:,} of its {size:,} bytes are there)" if there < size else ""
 
 
 def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:

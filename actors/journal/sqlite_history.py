@@ -63,6 +63,11 @@ class SqliteHistory:
         """Whether earlier snapshots than the latest can be there."""
         return "snapshot_history" in self._tables
 
+    def last_written(self) -> int:
+        """The last position that an event was ever written at, whether or not it is still there."""
+        found = self._reader._ask("SELECT seq FROM sqlite_sequence WHERE name = 'runs'")
+        return int(found[0][0]) if found else 0
+
     def rows(self, after: int = 0) -> Iterator[Row]:
         """The rows whose last event is after `after`, in the order of those."""
         return map(Row._make, self._reader._rows("last > ?", (), after))

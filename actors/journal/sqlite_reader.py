@@ -18,14 +18,14 @@ import msgspec
 from ...messages.errors import ConfigurationError
 from .codec import Recorded, decode_event
 from .ports import JournalError, Snapshot, Trimmed, UnreadableEventError
-from .sqlite_file import check_that_it_is_ours, open_for_looking
+from .sqlite_file import check_that_it_is_ours, cut_short, open_for_looking
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterator
     from types import TracebackType
 
-__all__ = ["LAST_POSITION", "NAMES", "SELECT", "Row", "SqliteReader", "events_of"]
+__all__ = ["LAST_POSITION", "NAMES", "SELECT", "Row", "SqliteReader", "events_of", "items_of"]
 
 PAGE = 256
 """Rows that a reader fetches at a time, so that it keeps no transaction open."""
@@ -67,8 +67,8 @@ _HAS_TRIMS = "SELECT count(*) FROM pragma_table_info('trims') WHERE name = 'swep
 _TRIMMED = "SELECT position, at, events, lost, trimmed_at, reason FROM trims"
 _NEAR = f"{SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
 
-_Items = list[tuple[int, float, str, int, msgspec.Raw]]
-_items_of = msgspec.json.Decoder(_Items).decode
+Item = tuple[int, float, str, int, msgspec.Raw]
+_items_of = msgspec.json.Decoder(list[Item]).decode
 Row = tuple[int, str, int, int, str]
 
 
@@ -105,7 +105,7 @@ class SqliteReader:
                 connection.close()
                 raise
         except sqlite3.Error as error:
-            msg = f"journal {str(file)!r} cannot be read: {error}"
+            msg = f"journal {str(file)!r} cannot be read: {error}{cut_short(file)}"
             raise ConfigurationError(msg) from None
         return SqliteReader(file, connection)
 
@@ -186,7 +186,7 @@ class SqliteReader:
             with self._reading:
                 return self._reader.execute(query, args).fetchall()
         except sqlite3.Error as error:
-            msg = f"journal {str(self.path)!r} cannot be read: {error}"
+            msg = f"journal {str(self.path)!r} cannot be read: {error}{cut_short(self.path)}"
             raise JournalError(msg) from error
 
     def last_stream(self, kind: str) -> str | None:
@@ -219,14 +219,23 @@ def events_of(row: Row, after: int, types: Collection[str] | None = None) -> Ite
     Raises:
         UnreadableEventError: on reaching one that is damaged, or not known here.
     """
-    last, stream, version, _, text = row
-    try:
-        items = _items_of(text)
-    except msgspec.MsgspecError as error:
-        msg = f"the journal's row {last} (stream {stream!r}) is damaged: {error}"
-        raise UnreadableEventError(msg) from error
+    stream, version = row[1:3]
+    items = items_of(row)
     version -= len(items)
     for position, at, kind, kind_version, data in items:
         version += 1
         if position > after and (types is None or kind in types):
             yield Recorded(position, stream, version, at, decode_event(kind, kind_version, data))
+
+
+def items_of(row: Row) -> list[Item]:
+    """The events in a row as they are stored: position, time, type, type's version, fields.
+
+    Raises:
+        UnreadableEventError: it is damaged.
+    """
+    try:
+        return _items_of(row[4])
+    except msgspec.MsgspecError as error:
+        msg = f"the journal's row {row[0]} (stream {row[1]!r}) is damaged: {error}"
+        raise UnreadableEventError(msg) from error

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sqlite3
 
 import pytest
 
@@ -90,3 +91,47 @@ def test_a_foreign_or_missing_file_is_one_line(tmp_path, verify):
         assert (code, out) == (1, "")
         assert why in complaint
         assert complaint.count("\n") == 1
+
+
+def spoil(whole, tmp_path, *statements):
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(whole.read_bytes())
+    database = sqlite3.connect(copy, isolation_level=None)
+    for statement in statements:
+        database.execute(statement)
+    database.close()
+    return copy
+
+
+def test_a_journal_that_lost_its_end_is_not_whole(whole, tmp_path, verify):
+    last = "SELECT max(last) FROM runs"
+    code, out, _ = verify(spoil(whole, tmp_path, f"DELETE FROM runs WHERE last = ({last})"))
+    assert code == 1
+    assert "missing" in out
+
+
+@pytest.mark.parametrize("command", ["events", "verify", "replay", "explain", "stats"])
+def test_each_command_says_in_one_line_what_is_wrong_with_a_file(whole, tmp_path, capsys, command):
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "short.db").write_bytes(whole.read_bytes()[:50_000])
+    newer = spoil(whole, tmp_path, "PRAGMA user_version = 7")
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as database:
+        database.execute("CREATE TABLE runs (x)")
+    database.close()
+    for file, why in [
+        ("empty.db", "is empty: no router was started on it"),
+        ("short.db", f"it is cut short: 50,000 of its {whole.stat().st_size:,} bytes are there"),
+        (newer.name, "has schema version 7; this Turnout knows 1: use the newer one that wrote it"),
+        (foreign.name, "is a SQLite database of something else"),
+    ]:
+        assert main([command, str(tmp_path / file)]) == 1
+        out, complaint = capsys.readouterr()
+        assert why in complaint
+        assert (out, complaint.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("command", ["events", "verify", "replay", "explain", "stats"])
+def test_the_address_that_a_router_was_given_is_understood(whole, capsys, command):
+    assert main([command, f"sqlite:///{whole}"]) == 0
+    assert capsys.readouterr().out

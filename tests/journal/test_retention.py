@@ -1,5 +1,6 @@
 """When a journal is trimmed, how far, and what is said of it."""
 
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout import ConfigurationError
-from turnout.actors.journal import sqlite_trim, trimmer
+from turnout.actors.journal import retention, sqlite, sqlite_trim, trimmer
 from turnout.actors.journal.codec import Recorded
 from turnout.actors.journal.memory import MemoryStore
 from turnout.actors.journal.ports import ACCOUNT, Holdings, JournalError, Snapshot, Trimmed, Trimming
@@ -19,7 +20,7 @@ from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.store import Journal, open_journal
 from turnout.actors.journal.trimmer import EVERY_SECONDS, Trimmer
 from turnout.actors.runtime.dispatcher import ManualDispatcher
-from turnout.messages.events import CooldownEnded, RequestAccepted, RequestCancelled
+from turnout.messages.events import CooldownEnded, RequestAccepted, RequestCancelled, WaitStarted
 from turnout.testing import FakeClock
 from turnout.testing.faulty_journal import FaultyStore
 
@@ -51,9 +52,17 @@ def test_what_is_too_old_is_cut_and_what_is_not_is_not():
 def test_a_file_that_is_too_large_is_cut_to_nine_tenths_of_its_limit():
     rules = Retention(max_bytes=1000)
     assert decide(rules, held(bytes=1000)).cut == 0
-    decision = decide(rules, held(bytes=2000))
-    assert (decision.cut, decision.reason) == (550, "journal_max_bytes")
-    assert decide(rules, held(bytes=2000, trimmed=Trimmed(position=500))).cut == 775
+    many = {"bytes": 2000, "last": 100_000, "counted": 100_000}
+    decision = decide(rules, held(**many))
+    assert (decision.cut, decision.reason) == (pytest.approx(55_000, abs=1), "journal_max_bytes")
+    assert decide(rules, held(**many, trimmed=Trimmed(position=50_000))).cut == pytest.approx(77_500, abs=1)
+    assert decide(rules, held(**{**many, "bytes": 1001})).cut == pytest.approx(10_090, abs=1)
+
+
+def test_a_cut_for_size_is_no_shorter_than_a_batch():
+    rules = Retention(max_bytes=1_000_000)
+    few = held(bytes=1_000_001, last=10_000, counted=10_000, trimmed=Trimmed(position=5_000))
+    assert decide(rules, few).cut == 5_000 + sqlite.SLICE == 5_000 + retention.MIN_CUT
 
 
 @given(
@@ -253,6 +262,29 @@ def test_no_step_removes_more_than_a_thousand_rows(tmp_path):
         steps.append(before - now)
         before = now
     assert (sum(steps), max(steps)) == (5000, sqlite_trim.ROWS)
+    one.close()
+
+
+def test_long_stories_that_end_together_go_in_several_steps(tmp_path):
+    one = SqliteStore(tmp_path / "j.db")
+    one._database.execute("PRAGMA synchronous = OFF")
+    names = [f"r{number}" for number in range(40)]
+    position = 0
+    for version in range(1, 61):  # rows of all of them lie side by side
+        batch = []
+        for name in names:
+            position += 1
+            said = RequestCancelled(name, 1, 0.5) if version == 60 else WaitStarted(name, "g", None)
+            batch.append(Recorded(position, f"request/{name}", version, float(version), said))
+        one.append(batch)
+    one.save_snapshot(Snapshot(ACCOUNT, 0, position, 1.0, {}))
+    seen = []
+    while one.trim(position, "a test", 0.0).more:
+        left = [recorded.version for recorded in one.read()]
+        assert len(left) % 60 == 0  # each goes whole
+        seen.append(len(left))
+    removed = [before - after for before, after in itertools.pairwise([2400, *seen])]
+    assert (sum(removed), max(removed)) == (2400, 960)
     one.close()
 
 

@@ -57,7 +57,7 @@ def test_a_folder_is_not_said_to_be_missing(tmp_path):
     ("content", "says"),
     [
         (None, "no such file"),
-        (b"", "something else"),
+        (b"", "is empty: no router was started on it"),
         (b"not a database, whatever its name" * 99, "not a database"),
     ],
 )
