@@ -110,7 +110,7 @@ def _said(name: str, column: Column, usual: Column) -> str | None:
     text = f"{name} {_number(metric, mine.mean)} instead of {_number(metric, base)}"
     if not base:
         return text
-    mean, low, high = (_percent(value / base) for value in off)
+    mean, low, high = (_percent(max(-1.0, value / base)) for value in off)
     return f"{text} ({mean} %, {low} to {high} %)"
 
 

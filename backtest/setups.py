@@ -30,6 +30,8 @@ NOT_PLAYED = frozenset(
         "callbacks",
         "client_ttl",
         "debug_level",
+        "journal_max_age",
+        "journal_max_bytes",
         "redis_host",
         "redis_password",
         "redis_port",
