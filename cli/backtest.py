@@ -16,7 +16,7 @@ from ..backtest.report import report
 from ..backtest.setups import as_recorded, from_config, with_settings
 from ..history.moments import HOW
 from ..messages.errors import TurnoutError
-from .config import read_config
+from .config import read_config, yaml_reader
 from .failure import Failure
 from .journals import add_journal
 from .pictures import write_picture
@@ -169,8 +169,7 @@ def _candidates(said: Sequence[tuple[str, Any]]) -> list[_Candidate]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    import yaml
-
+    yaml = yaml_reader()
     name, equals, value = text.partition("=")
     if not name or not equals:
         msg = f"--set {text}: write NAME=VALUE, such as cooldown_time=30"

@@ -19,7 +19,7 @@ from .failure import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["MAX_CONFIG_BYTES", "MAX_VALUES", "Config", "read_config"]
+__all__ = ["MAX_CONFIG_BYTES", "MAX_VALUES", "Config", "read_config", "yaml_reader"]
 
 MAX_CONFIG_BYTES = 16 * 1024 * 1024
 """Of a file; a list of 10,000 deployments has about four million."""
@@ -126,14 +126,24 @@ def _text(path: str) -> str:
         raise Failure(msg) from None
 
 
-def _parse(text: str, path: str) -> Any:
+def yaml_reader() -> Any:
+    """The module that reads YAML.
+
+    Raises:
+        Failure: it is not installed.
+    """
     try:
         import yaml
     except ImportError:
         msg = 'reading YAML needs PyYAML: pip install PyYAML (the extra "cli" brings it)'
         raise Failure(msg) from None
+    return yaml
+
+
+def _parse(text: str, path: str) -> Any:
+    yaml = yaml_reader()
     try:
-        return yaml.load(text, _loader(yaml))  # noqa: S506  (made from the safe one)
+        return yaml.load(text, _loader(yaml))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"

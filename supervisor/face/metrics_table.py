@@ -88,7 +88,7 @@ def print_table(table: Table, out: TextIO | None = None) -> None:
         from rich.markup import escape  # noqa: PLC0415
         from rich.table import Table as RichTable  # noqa: PLC0415
     except ImportError:
-        print("\n".join(plain(table)), file=stream)
+        print("\n".join([table.title, *plain(table)]), file=stream)
         return
     drawn = RichTable(title=table.title, title_justify="left", box=None, padding=(0, GAP, 0, 0))
     widths = _widths(table)

@@ -55,8 +55,9 @@ def test_without_rich_it_is_plain_text(router, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rich", None)
     router.print_deployment_metrics()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["deployment", "requests", "success"]
-    assert [line.split()[0] for line in lines[1:]] == ["gpt-4/eu", "small/mini", "total"]
+    assert lines[0] == "Deployments"
+    assert lines[1].split()[:3] == ["deployment", "requests", "success"]
+    assert [line.split()[0] for line in lines[2:]] == ["gpt-4/eu", "small/mini", "total"]
 
 
 def test_a_sum_that_leaves_calls_out_says_so_and_one_that_is_not_known_is_no_zero(

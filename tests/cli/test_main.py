@@ -180,3 +180,11 @@ def test_help_knows_every_command_and_a_misspelt_one_is_told_with_all_of_them(ca
         assert exit_.value.code == code
         told = "".join(capsys.readouterr())
         assert all(name in told for name in COMMANDS)
+
+
+def test_a_setting_of_a_backtest_without_the_extra_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert main(["backtest", str(tmp_path / "turnout.db"), "--set", "cooldown_time=30"]) == 1
+    complaint = capsys.readouterr().err
+    assert "pip install PyYAML" in complaint
+    assert complaint.count("\n") == 1
