@@ -107,6 +107,7 @@ def _read(
 ) -> tuple[Record, float]:
     """The stretch of the journal, with a little before it to warm up."""
     position, at = replay.beginning()
+    trimmed = at if position else 0.0
     counts_from = 0.0
     if since is not None:
         counts_from = replay.place(since)[1]
@@ -120,7 +121,7 @@ def _read(
         until=math.inf if until is None else replay.place(until)[1],
         tick=tick,
     )
-    record.since = at if since is None and position else 0.0
+    record.since = trimmed if counts_from < trimmed else 0.0
     return record, counts_from
 
 

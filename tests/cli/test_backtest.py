@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from turnout import CompletionRequest, Router
+from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.cli.main import main
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders, uniform
 
@@ -22,8 +23,8 @@ def entry(name, **params):
     }
 
 
-def record(file, requests=120, **settings):
-    clock = FakeClock(start=START)
+def record(file, requests=120, start=START, **settings):
+    clock = FakeClock(start=start)
     providers = SimulatedProviders(
         {"eu": SimulatedProvider(latency=uniform(0.2, 0.4))},
         default=SimulatedProvider(latency=uniform(1.0, 2.0), error_rate=0.1),
@@ -224,3 +225,19 @@ def test_the_journal_is_only_read(tmp_path, capsys):
     before = file.read_bytes()
     assert main(["backtest", str(file), "--seeds", "1"]) == 0
     assert file.read_bytes() == before
+
+
+def test_a_journal_whose_beginning_retention_removed_says_since_when(tmp_path, capsys):
+    for life in range(4):
+        file = record(tmp_path / "trimmed.db", 100, START + 200 * life, journal_max_age=60)
+    with SqliteReader.open(file) as reader:
+        assert reader.trimmed().events > 1_000
+    assert main(["backtest", file, "--seeds", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 20 < told["requests"] < 200
+    assert {name for name in told["recorded"] if name.startswith("share")} == {"share of eu", "share of us"}
+    (said,) = [each for each in told["unknown"] if "retention" in each]
+    assert said.startswith("what was before 2026-01-01 00:")
+    for since, says in ((START + 1, True), (told["began"] + 20, False)):
+        assert main(["backtest", file, "--from", f"@{since}", "--seeds", "1"]) == 0
+        assert ("retention" in capsys.readouterr().out) is says
