@@ -255,7 +255,7 @@ class Supervisor(CacheDesk):
 
     def _unassigned(self, message: Unassigned) -> None:
         entry = self._open.get(message.request_id)
-        if entry is None or entry.call_id != message.call_id:
+        if entry is None or (entry.call_id, entry.state.group) != (message.call_id, message.group):
             if entry is not None:
                 self._hedge_unplaced(entry, message.call_id)
             return

@@ -92,6 +92,7 @@ class ModelGroup(LoopActor):
         self._room = WaitingRoom(settings.max_queue)
         self._timer: Timer | None = None
         self._timer_at = 0.0
+        self._dealt_with: CallRefused | None = None
 
     def __repr__(self) -> str:
         return self.describe()
@@ -170,6 +171,7 @@ class ModelGroup(LoopActor):
             none = self._place(assign, now)
             if none is not None:
                 self._refuse_or_wait(assign, none, now)
+            self._dealt_with = message
         if self._room:
             self._serve(now)
 
@@ -406,7 +408,8 @@ class ModelGroup(LoopActor):
         """Call for the Supervisor, which asks again for all that was the group's turn."""
         self._cancel_timer()
         self._counting.clear()
-        self.undelivered(message)
+        if message is not self._dealt_with:  # else the Supervisor was told, and needs no second word
+            self.undelivered(message)
         self._tell(ActorCrashed("group", self.name, where_it_broke(error), message))
 
     def undelivered(self, message: Any) -> None:

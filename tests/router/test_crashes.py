@@ -20,6 +20,7 @@ from turnout.messages.events import (
     DeploymentRestarted,
     DeploymentRetired,
 )
+from turnout.messages.outcomes import LeftOut
 from turnout.supervisor.supervisor import Supervisor
 from turnout.testing import SimulatedProvider
 from turnout.testing.faulty_journal import FaultyStore
@@ -277,6 +278,24 @@ def test_a_group_that_is_back_is_asked_once_though_the_supervisor_crashes_over_i
     place.clock.advance(10.0)
     assert [_outcome(future).route.deployment_id for future in futures] == ["a"] * 3
     assert len(place.found(CallStarted)) == 3
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_group_that_crashes_over_a_refusal_gives_the_call_one_answer(town, sabotage, monkeypatch, after):
+    """I1, I6: one that was placed anew before the crash is not given up besides; one that was not, is."""
+    admit, refused = DeploymentActor._admit, []
+
+    def admit_the_second(actor, call, now):
+        if refused:
+            return admit(actor, call, now)
+        refused.append(actor.deployment.id)
+        return LeftOut(actor.deployment.id, "rpm", now + 60.0)
+
+    monkeypatch.setattr(DeploymentActor, "_admit", admit_the_second)
+    sabotage(ModelGroup, "_call_refused", after=after)
+    place = town({"a": "gpt-4", "b": "gpt-4", "c": "backup"}, default=SLOW, fallbacks=[{"gpt-4": ["backup"]}])
+    assert place.ask().route.fallbacks == (0 if after else 1)
+    assert len(place.found(CallStarted)) == 1
 
 
 def test_who_waits_in_a_group_that_crashes_is_served_when_it_is_back(town, sabotage):
