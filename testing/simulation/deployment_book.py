@@ -81,6 +81,7 @@ class DeploymentBook:
         self.crashed_at = -CRASH_SECONDS
         self.lenient_at = -1.0
         self.sick_at = 0.0
+        self.sent = (-1.0, "")  # when a call was last sent there, and whose
 
     def __repr__(self) -> str:
         return f"<DeploymentBook {self.rules.id} · {len(self.open)} open · {self.trips} trips>"

@@ -26,6 +26,9 @@ SMALL_MAILBOX = 8
 BUSY_CALLERS = 12
 """Fewer than so many ask while the actors are kept from their work."""
 
+RUSH = 150
+"""How many come at once when a provider is out and much is asked: more than a router retries in 10 s."""
+
 MAX_DEATHS = 3
 """Lives of a router in one world, after the first."""
 
@@ -109,6 +112,9 @@ class Misfortunes:
         else:
             self._set_down(names, how)
             self._later(seconds, partial(self._set_down, names, None))
+            if world.chance.one_in(8):  # and all who were turned away elsewhere come here
+                for _ in range(RUSH):
+                    world.ask()
 
     def _set_down(self, names: list[str], how: str | None) -> None:
         for name in names:
