@@ -31,9 +31,8 @@ class Mutation(NamedTuple):
 
 STATE, BREAKER, WINDOW = (f"actors/deployment/{name}.py" for name in ("state", "cooldown", "limits"))
 DEPLOYMENT, GROUP = "actors/deployment/actor.py", "actors/model_group/actor.py"
-SUPERVISOR, DESK, OPEN, PLAN = (
-    f"supervisor/{name}.py" for name in ("supervisor", "desk", "open_request", "plan")
-)
+SUPERVISOR, DESK, OPEN = (f"supervisor/{name}.py" for name in ("supervisor", "desk", "open_request"))
+PLAN, FALLBACKS = (f"supervisor/planning/{name}.py" for name in ("plan", "fallbacks"))
 
 COOLING = "if {}:\n                return self._cooling(now)\n            probe"
 
