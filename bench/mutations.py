@@ -261,6 +261,10 @@ def caught(mutation: Mutation) -> tuple[int, str] | None:
     return int(found[1]) + 1, found[2]
 
 
+def _seeds(count: int) -> str:
+    return "seed" if count == 1 else "seeds"
+
+
 def main(words: list[str]) -> int:
     chosen = [m for m in MUTATIONS if all(word in m.words for word in words)]
     print("| mutation | where | caught after | by |\n|---|---|---|---|", flush=True)
@@ -268,7 +272,7 @@ def main(words: list[str]) -> int:
     for mutation in chosen:
         result = caught(mutation)
         missed += result is None
-        told = "**not caught** | –" if result is None else f"{result[0]} seeds | {result[1]}"
+        told = "**not caught** | –" if result is None else f"{result[0]} {_seeds(result[0])} | {result[1]}"
         print(f"| {mutation.words} | `{mutation.file}` | {told} |", flush=True)
     return 1 if missed else 0
 
