@@ -331,6 +331,16 @@ def test_a_file_of_before_uses_its_room_again_and_says_that_it_stays_large(tmp_p
     one.close()
 
 
+def test_a_cut_goes_between_two_batches_never_through_one(tmp_path):
+    one = filled(tmp_path / "j.db", 3)
+    one.append([recorded for pair in lines(3, first=7) for recorded in pair])
+    one.save_snapshot(Snapshot(ACCOUNT, 0, 12, 1.0, {}))
+    trim_all(one, 9)
+    assert one.trimmed().position == 6
+    assert [recorded.position for recorded in one.read()] == list(range(7, 13))
+    one.close()
+
+
 def test_a_damaged_row_is_no_obstacle(tmp_path):
     one = filled(tmp_path / "j.db", 10)
     one.append([Recorded(21, "deployment/a", 1, 100.0, CooldownEnded())])
