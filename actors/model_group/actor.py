@@ -284,18 +284,15 @@ class ModelGroup(LoopActor):
         """Place those that wait, in their order, as long as there is somebody to take them."""
         room, roster = self._room, self._roster
         roster.release_due(now)
-        passed: list[Waiting] = []
+        passed = 0
         wake: float | None = None
-        while roster.eligible and len(passed) < LOOK_AHEAD:
-            waiting = room.pop()
-            if waiting is None:
-                break
-            hope = self._try(waiting, now)
-            if hope is not None:
-                passed.append(waiting)
+        while roster.eligible and passed < LOOK_AHEAD and passed < len(room):
+            hope = self._try(room[passed], now)
+            if hope is None:
+                room.leave(passed)
+            else:
+                passed += 1
                 wake = _earlier(wake, hope.earliest)
-        for waiting in passed:
-            room.put_back(waiting)
         if not roster.eligible:
             self._refuse_hopeless()
         self._wake_at(_earlier(wake, roster.next_release()), now)
@@ -305,12 +302,13 @@ class ModelGroup(LoopActor):
         none = self._roster.nobody()
         if none.unknown or none.earliest is None:
             return
-        room = self._room
-        looked_at = [waiting for _ in range(LOOK_AHEAD) if (waiting := room.pop()) is not None]
-        for waiting in looked_at:
+        room, place = self._room, 0
+        for _ in range(min(LOOK_AHEAD, len(room))):
+            waiting = room[place]
             if none.can_end_before(waiting.assign.call.deadline):
-                room.put_back(waiting)
+                place += 1
             else:
+                room.leave(place)
                 self._refuse(waiting.assign, none)
 
     def _try(self, waiting: Waiting, now: float) -> NonePicked | None:
