@@ -111,9 +111,12 @@ class Callers:
 
     # -- asking
 
-    def ask(self, router: Router, clock: Clock, fields: dict[str, Any] | None = None) -> None:
-        """Somebody sends a request."""
-        drawn = self._draw() if fields is None else fields
+    def ask(
+        self, router: Router, clock: Clock, number: int = 0, fields: dict[str, Any] | None = None
+    ) -> None:
+        """Somebody sends a request; `number` tells those apart who do at the same moment."""
+        chance = self.chance.part(f"caller {number}")
+        drawn = self._draw(chance) if fields is None else fields
         request = CompletionRequest(**drawn)
         self.asked += 1
         try:
@@ -130,9 +133,9 @@ class Callers:
         self._forget_the_oldest()
         future.add_done_callback(lambda: self._settled.append(caller))
         if drawn.get("stream"):
-            caller.pace = self.chance.choice((0.01, 1.0, 1e6))
-        if not self.calm and "leaving" in self.options.faults and self.chance.one_in(4):
-            leave_after = self.chance.exponential(self.chance.choice((0.5, 5.0)))
+            caller.pace = chance.choice((0.01, 1.0, 1e6))
+        if not self.calm and "leaving" in self.options.faults and chance.one_in(4):
+            leave_after = chance.exponential(chance.choice((0.5, 5.0)))
             clock.call_later(leave_after, lambda: self._leave(caller))
 
     def _forget_the_oldest(self) -> None:
@@ -143,9 +146,8 @@ class Callers:
             if oldest in self.open:
                 self.fields[oldest] = asked
 
-    def _draw(self) -> dict[str, Any]:
+    def _draw(self, chance: Chance) -> dict[str, Any]:
         """The fields of a request, most of them left out."""
-        chance = self.chance
         model = chance.choice(self._names) if chance.below(2) else chance.choice(self.options.groups)
         fields: dict[str, Any] = {"model": model, "messages": _MESSAGES}
         kind = chance.below(64)
@@ -209,7 +211,7 @@ class Callers:
             return
         stream, caller.reply = caller.reply, None
         self._end(caller, None)
-        if self.chance.below(2):
+        if self.chance.of(caller.request_id).below(2):
             self.marks.sometimes("stream forgotten")
             del stream  # the garbage collector leaves word
             return

@@ -3,6 +3,10 @@
 Every draw, of whatever kind, comes down to `below(n)`: a whole number under `n`, where 0 is the
 dullest. A seed decides them all; so does a tape of numbers, and so does Hypothesis, which is how a
 long history that went wrong becomes a short one.
+
+A world says what it draws for: which turn has come, which request it is about. Most sources do not
+care; one that shortens a history takes single turns out of it, and finds the draws of all others in
+their place (`PartedChance`).
 """
 
 from __future__ import annotations
@@ -10,14 +14,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import define, field
+
 from ...actors.runtime.chance import make_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FINE", "Chance", "DrawnChance", "SeededChance", "TapedChance"]
+__all__ = ["FINE", "MAX_TAPE", "Chance", "DrawnChance", "Part", "PartedChance", "SeededChance", "TapedChance"]
 
 T = TypeVar("T")
+
+Part = tuple[int, str]
+"""What draws are for: the turn, from 0, and what in it; -1 is the end, when nobody comes any more."""
 
 FINE = 1 << 16
 """Steps between 0 and 1 in a draw of a fraction."""
@@ -32,6 +41,17 @@ class Chance:
     def below(self, n: int) -> int:
         """A whole number from 0 to n - 1; the smaller, the duller the history."""
         raise NotImplementedError
+
+    def begin(self, turn: int) -> None:
+        """What is drawn from here on belongs to another turn."""
+
+    def part(self, _name: str) -> Chance:
+        """The draws for one thing, in whichever turn it is."""
+        return self
+
+    def of(self, _request_id: str) -> Chance:
+        """The draws for one request, which belong to the turn that it came in."""
+        return self
 
     def randrange(self, n: int) -> int:
         """The name by which a dispatcher draws which of the actors with mail runs next."""
@@ -75,26 +95,17 @@ class Chance:
 
 
 class SeededChance(Chance):
-    """All draws follow from a seed; the first `max_tape` of them are kept on a tape."""
+    """All draws follow from a seed."""
 
-    def __init__(self, seed: int, max_tape: int = 0) -> None:
+    def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._max_tape = max_tape
-        self.draws = 0
-        self.tape: list[int] = []
         self._random = make_rng(seed).random
 
     def __repr__(self) -> str:
-        return f"<SeededChance {self.seed} · {self.draws} draws>"
+        return f"<SeededChance {self.seed}>"
 
     def below(self, n: int) -> int:
-        if n < 2:
-            return 0
-        self.draws += 1
-        drawn = int(self._random() * n)
-        if self.draws <= self._max_tape:
-            self.tape.append(drawn)
-        return drawn
+        return int(self._random() * n) if n > 1 else 0
 
 
 class TapedChance(Chance):
@@ -104,6 +115,9 @@ class TapedChance(Chance):
         self._given = tape
         self.tape: list[int] = []
 
+    def __repr__(self) -> str:
+        return f"<TapedChance at {len(self.tape)} of {len(self._given)}>"
+
     def below(self, n: int) -> int:
         if n < 2:
             return 0
@@ -111,6 +125,98 @@ class TapedChance(Chance):
         drawn = min(self._given[at], n - 1) if at < len(self._given) else 0
         self.tape.append(drawn)
         return drawn
+
+
+@define
+class _Notes:
+    """What was drawn: in its order, and by what it was for."""
+
+    tape: list[int] = field(factory=list)
+    parts: dict[Part, list[int]] = field(factory=dict)
+    turn: int = 0
+    came: dict[str, PartedChance] = field(factory=dict)
+    newcomers: int = 0
+
+
+class PartedChance(Chance):
+    """Notes what each draw was for. From a seed, or from such notes of another history.
+
+    A part whose notes are at their end goes on with 0; what a history has no use for is passed over.
+    So a turn can be left out, and every other one finds its own draws.
+
+    Attributes:
+        tape: all draws, in their order: a `TapedChance` repeats them.
+        parts: the same draws by what they were for.
+    """
+
+    def __init__(self, source: int | Mapping[Part, Sequence[int]]) -> None:
+        self._draw = _from_seed(source) if isinstance(source, int) else _from_notes(source)
+        self._notes = _Notes()
+        self._turn: int | None = None
+        self._name = ""
+        self._parts: dict[str, PartedChance] = {}
+
+    def __repr__(self) -> str:
+        return f"<PartedChance {self._name!r} in turn {self._notes.turn} · {len(self.tape)} draws>"
+
+    @property
+    def tape(self) -> list[int]:
+        return self._notes.tape
+
+    @property
+    def parts(self) -> dict[Part, list[int]]:
+        return self._notes.parts
+
+    def begin(self, turn: int) -> None:
+        self._notes.turn = turn
+        self._notes.newcomers = 0
+
+    def part(self, name: str) -> PartedChance:
+        known = self._parts.get(name)
+        if known is None:
+            known = self._parts[name] = self._child(name, None)
+        return known
+
+    def of(self, request_id: str) -> PartedChance:
+        notes = self._notes
+        known = notes.came.get(request_id)
+        if known is None:
+            notes.newcomers += 1
+            known = notes.came[request_id] = self._child(f"request {notes.newcomers}", notes.turn)
+        return known
+
+    def _child(self, name: str, turn: int | None) -> PartedChance:
+        child = PartedChance({})
+        child._draw, child._notes, child._name, child._turn = self._draw, self._notes, name, turn
+        return child
+
+    def randrange(self, n: int) -> int:
+        return self.part("order").below(n)
+
+    def below(self, n: int) -> int:
+        if n < 2:
+            return 0
+        notes = self._notes
+        part = (notes.turn if self._turn is None else self._turn, self._name)
+        drawn_before = notes.parts.setdefault(part, [])
+        drawn = self._draw(part, len(drawn_before), n)
+        drawn_before.append(drawn)
+        notes.tape.append(drawn)
+        return drawn
+
+
+def _from_seed(seed: int) -> Callable[[Part, int, int], int]:
+    """The draws of a `SeededChance`."""
+    random = make_rng(seed).random
+    return lambda _part, _at, n: int(random() * n)
+
+
+def _from_notes(notes: Mapping[Part, Sequence[int]]) -> Callable[[Part, int, int], int]:
+    def draw(part: Part, at: int, n: int) -> int:
+        given = notes.get(part, ())
+        return min(given[at], n - 1) if at < len(given) else 0
+
+    return draw
 
 
 class DrawnChance(Chance):

@@ -29,6 +29,9 @@ BUSY_CALLERS = 12
 RUSH = 150
 """How many come at once when a provider is out and much is asked: more than a router retries in 10 s."""
 
+CROWD = 100
+"""The number of the first of those callers: there are others in the same turn."""
+
 MAX_DEATHS = 3
 """Lives of a router in one world, after the first."""
 
@@ -50,6 +53,7 @@ class Misfortunes:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.chance = world.chance.part("misfortunes")
         self.deaths = 0
         self.dying_at: int | None = None
         by_family: dict[str, Callable[[], None]] = {
@@ -76,8 +80,8 @@ class Misfortunes:
 
     def maybe(self) -> None:
         """Now and then, one of them."""
-        if self._happen and self.world.chance.one_in(12):
-            self.world.chance.choice(self._happen)()
+        if self._happen and self.chance.one_in(12):
+            self.chance.choice(self._happen)()
 
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
         """In the router's own time; a world that is calm by then, or a router that died, has none."""
@@ -90,31 +94,31 @@ class Misfortunes:
     def _flap(self) -> None:
         """One deployment goes down and comes back, a few times."""
         world = self.world
-        name = world.chance.choice(list(world.options.provider_of))
-        how = world.chance.choice(_DOWN)
+        name = self.chance.choice(list(world.options.provider_of))
+        how = self.chance.choice(_DOWN)
         at = 0.0
-        for _ in range(world.chance.whole(1, 4)):
+        for _ in range(self.chance.whole(1, 4)):
             self._later(at, partial(self._set_down, [name], how))
-            at += world.chance.exponential(4.0)
+            at += self.chance.exponential(4.0)
             self._later(at, partial(self._set_down, [name], None))
-            at += world.chance.exponential(4.0)
+            at += self.chance.exponential(4.0)
 
     def _take_a_provider_out(self) -> None:
         """All deployments of one provider fail, or all of them are slow."""
         world = self.world
-        provider = world.chance.choice(sorted(set(world.options.provider_of.values())))
+        provider = self.chance.choice(sorted(set(world.options.provider_of.values())))
         names = [name for name, whose in world.options.provider_of.items() if whose == provider]
-        how = world.chance.choice((*_DOWN, None))
-        seconds = world.chance.exponential(20.0)
+        how = self.chance.choice((*_DOWN, None))
+        seconds = self.chance.exponential(20.0)
         if how is None:
             self._set_slow(names, 30.0)
             self._later(seconds, partial(self._set_slow, names, 1.0))
         else:
             self._set_down(names, how)
             self._later(seconds, partial(self._set_down, names, None))
-            if world.chance.one_in(8):  # and all who were turned away elsewhere come here
-                for _ in range(RUSH):
-                    world.ask()
+            if self.chance.one_in(8):  # and all who were turned away elsewhere come here
+                for number in range(RUSH):
+                    world.ask(CROWD + number)
 
     def _set_down(self, names: list[str], how: str | None) -> None:
         for name in names:
@@ -134,11 +138,11 @@ class Misfortunes:
         """
         world = self.world
         dispatcher: Any = world.router._dispatcher
-        until = world.clock.now() + world.chance.choice((0.02, 0.2, 2.0))
+        until = world.clock.now() + self.chance.choice((0.02, 0.2, 2.0))
         dispatcher._draining = True
         try:
-            for _ in range(world.chance.below(BUSY_CALLERS)):
-                world.ask()
+            for number in range(self.chance.below(BUSY_CALLERS)):
+                world.ask(CROWD + number)
             while (when := world.clock.next_timer()) is not None and when <= until:
                 world.clock.step()
             world.clock.sleep_through(max(0.0, until - world.clock.now()))
@@ -151,7 +155,7 @@ class Misfortunes:
     def _sleep(self) -> None:
         """The process stands still while time goes on, as when a machine sleeps."""
         world = self.world
-        world.clock.sleep_through(world.chance.choice((0.01, 1.0, 20.0, 4000.0)))
+        world.clock.sleep_through(self.chance.choice((0.01, 1.0, 20.0, 4000.0)))
         world.auditor.excuse(world.clock.now())
         world.marks.sometimes("clock jumped forward")
 
@@ -159,7 +163,7 @@ class Misfortunes:
 
     def _crash(self) -> None:
         """A handler of some actor raises at its next message of some type, before or after its work."""
-        world, chance = self.world, self.world.chance
+        world, chance = self.world, self.chance
         board = world.router._switchboard
         role = chance.choice(("deployment", "group", "supervisor", "cache"))
         if role == "cache" and "cache" not in board.services:
@@ -219,14 +223,14 @@ class Misfortunes:
     def _kill(self) -> None:
         """The process will die when it has recorded a few events more."""
         if self.deaths < MAX_DEATHS and self.dying_at is None:
-            self.dying_at = self.world.router._journal.position + self.world.chance.below(30)
+            self.dying_at = self.world.router._journal.position + self.chance.below(30)
 
     # -- the journal
 
     def _break_the_disk(self) -> None:
         disk = self.world.disk
-        disk.fault = self.world.chance.choice(("failing", "unknown"))
-        self._later(self.world.chance.exponential(5.0), self._mend_the_disk)
+        disk.fault = self.chance.choice(("failing", "unknown"))
+        self._later(self.chance.exponential(5.0), self._mend_the_disk)
 
     def _mend_the_disk(self) -> None:
         self.world.disk.fault = "none"
@@ -235,7 +239,7 @@ class Misfortunes:
 
     def _change_the_fleet(self) -> None:
         """A guest joins a group, changes, or leaves; the deployments of the options always stay."""
-        chance = self.world.chance
+        chance = self.chance
         what = chance.below(3) if self._guests else 0
         if what == 0:
             group = chance.choice(self.world.options.groups)
@@ -252,7 +256,7 @@ class Misfortunes:
             self._ask_the_supervisor(DeleteDeployment(name))
 
     def _limits(self) -> dict[str, Any]:
-        chance = self.world.chance
+        chance = self.chance
         return {"rpm": chance.choice((30, 5, 1)), "max_parallel_requests": chance.choice((8, 2, 1))}
 
     def _ask_the_supervisor(self, change: Any) -> None:
@@ -264,7 +268,7 @@ class Misfortunes:
         """Somebody has some of the deployments checked, all of them once faults have stopped."""
         world = self.world
         names = list(world.router._wiring.deployments)
-        some = names if world.upstream.calm else world.chance.subset(names)
+        some = names if world.upstream.calm else self.chance.subset(names)
         report: LoopFuture[Any] = LoopFuture()
         self.reports = [*(each for each in self.reports if not each.done()), report]
         self._ask_the_supervisor(CheckHealth(tuple(some), report))
@@ -278,8 +282,8 @@ class Misfortunes:
         most, mailboxes.MAX_MAILBOX = mailboxes.MAX_MAILBOX, SMALL_MAILBOX
         dispatcher._draining = True
         try:
-            for _ in range(SMALL_MAILBOX + 4):
-                world.ask()
+            for number in range(SMALL_MAILBOX + 4):
+                world.ask(CROWD + number)
         finally:
             dispatcher._draining = False
             mailboxes.MAX_MAILBOX = most

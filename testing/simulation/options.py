@@ -15,7 +15,20 @@ from ...messages.settings import STRATEGIES
 if TYPE_CHECKING:
     from .chance import Chance
 
-__all__ = ["FAULTS", "KEY", "PROMPT", "PROVIDERS", "Options", "draw_options"]
+__all__ = [
+    "ARRIVALS",
+    "FAULTS",
+    "FIRST",
+    "GROUPS",
+    "HOW_MANY_GROUPS",
+    "KEY",
+    "LEAST_ARRIVALS",
+    "MOST_ARRIVALS",
+    "PROMPT",
+    "PROVIDERS",
+    "Options",
+    "draw_options",
+]
 
 PROMPT = "a prompt that nobody but the provider may see"
 KEY = "sk-" + "live0123456789abcdef"
@@ -43,13 +56,19 @@ FAULTS = (
 )
 """The families of faults a world may have."""
 
-ARRIVALS = (50, 3000)
+ARRIVALS, HOW_MANY_GROUPS = "arrivals", "groups"
+"""For what it is drawn how many there are; of deployments it is their group's name."""
+
+LEAST_ARRIVALS, MOST_ARRIVALS = (50, 3000)
 """How often somebody comes with requests in a world of faults: many worlds are short, and an hour would never
 end else."""
 
 _ERRORS_WITH_RETRIES = ("TimeoutErrorRetries", "RateLimitErrorRetries", "InternalServerErrorRetries")
-_GROUPS = ("gpt-4", "claude", "mini", "backup")
+GROUPS = ("gpt-4", "claude", "mini", "backup")
 _NAMES = "abcde"
+FIRST = f"{GROUPS[0]}/{_NAMES[0]}"
+"""The deployment that every world has."""
+
 _PARAMS = frozenset(
     {
         "rpm",
@@ -114,21 +133,22 @@ class Options:
 def draw_options(chance: Chance, hours: float) -> Options:
     """Draw a world that lives for `hours` of its own time."""
     faults = frozenset(chance.subset(FAULTS))
-    groups = _GROUPS[: chance.whole(1, len(_GROUPS))]
+    groups = GROUPS[: chance.part(HOW_MANY_GROUPS).whole(1, len(GROUPS))]
     model_list: list[dict[str, Any]] = []
     provider_of: dict[str, str] = {}
     for group in groups:
-        for name in _NAMES[: chance.whole(1, len(_NAMES))]:
+        for name in _NAMES[: chance.part(group).whole(1, len(_NAMES))]:
             deployment_id = f"{group}/{name}"
-            provider_of[deployment_id] = chance.choice(PROVIDERS)
-            model_list.append(_deployment(chance, deployment_id, group))
+            its = chance.part(deployment_id)
+            provider_of[deployment_id] = its.choice(PROVIDERS)
+            model_list.append(_deployment(its, deployment_id, group))
     seconds = hours * 3600.0
     return Options(
         chance.choice((0.0, 1_700_000_000.25)),
         seconds,
         chance.below(1 << 16),
         model_list,
-        _settings(chance, groups),
+        _settings(chance.part("settings"), groups),
         faults,
         chance.log_between(0.02, 5.0),
         chance.choice((0, 10, 3)),
@@ -138,7 +158,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         chance.choice((50_000, 20, 200)) if "journal" in faults else 50_000,
         chance.choice((0.05, 1.0, 15.0)),
         groups,
-        int(chance.log_between(*ARRIVALS)),
+        int(chance.part(ARRIVALS).log_between(LEAST_ARRIVALS, MOST_ARRIVALS)),
     )
 
 
@@ -199,7 +219,7 @@ def _settings(chance: Chance, groups: tuple[str, ...]) -> dict[str, Any]:
         "default_max_parallel_requests": _maybe(chance, (1, 4)),
         "hedge_after": _maybe(chance, (0.5, "p95")),
         **_cache(chance),
-        **_fallbacks(chance, groups),
+        **_fallbacks(chance.part("fallbacks"), groups),
     }
     return {name: value for name, value in drawn.items() if value is not None}
 

@@ -60,15 +60,21 @@ class Outcome:
         return self.problem is None
 
 
-def run_world(chance: Chance, hours: float, marks: Marks) -> Outcome:
-    """Let one world live. A violation is an outcome, not an exception."""
+def run_world(chance: Chance, hours: float, marks: Marks, most_requests: int | None = None) -> Outcome:
+    """Let one world live. A violation is an outcome, not an exception.
+
+    With `most_requests` it lives only until its faults stop, or until more have come than that.
+    """
     problem = invariant = None
     world = None
     last: tuple[str, ...] = ()
     with only_our_crashes() as crashes, _no_collector():
         try:
             world = World(chance, hours, marks, crashes)
-            world.live()
+            if most_requests is None:
+                world.live()
+            else:
+                world.suffer(most_requests)
         except Violation as violation:
             problem, invariant = str(violation), violation.invariant
         except Exception as error:  # noqa: BLE001  (whatever it is, it has a seed)

@@ -73,6 +73,10 @@ class _Latency:
                 return middle * (20.0 if chance.one_in(20) else 1.0)
 
 
+def _latency(chance: Chance) -> _Latency:
+    return _Latency(chance.below(5), chance.choice(_LATENCIES))
+
+
 class SimulatedUpstream:
     """The `caller` of a simulated router.
 
@@ -92,9 +96,7 @@ class SimulatedUpstream:
         self.moods = {name: Mood() for name in options.provider_of}
         self.under_way: dict[str, SimulatedCall] = {}
         self.told: dict[str, Usage | None] = {}
-        self._latency = {
-            name: _Latency(chance.below(5), chance.choice(_LATENCIES)) for name in options.provider_of
-        }
+        self._latency = {name: _latency(chance.part(name)) for name in options.provider_of}
         self._kinds = _kinds_of(self.faults)
         self.clock: Clock = None  # type: ignore[assignment]  # from `connect`
 
@@ -119,24 +121,25 @@ class SimulatedUpstream:
     ) -> SimulatedCall:
         """Begin a call; see `actors.providers.ports.Caller`."""
         deployment_id = call.deployment.id
-        kind = self._kind(deployment_id)
+        chance = self.chance.of(call.call.request_id)
+        kind = self._kind(deployment_id, chance)
         mood = self.moods.get(deployment_id) or Mood()
         latency = self._latency.get(deployment_id) or _Latency(0, _LATENCIES[0])
-        begun = SimulatedCall(self, call.call, call.deployment.model, deliver, kind)
+        begun = SimulatedCall(self, chance, call.call, call.deployment.model, deliver, kind)
         self.under_way[call.call.call_id] = begun
-        seconds = latency.draw(self.chance)
+        seconds = latency.draw(chance)
         begun.begin(min(seconds, CALM_SECONDS) if self.calm else seconds * mood.slow)
         return begun
 
-    def _kind(self, deployment_id: str) -> str:
+    def _kind(self, deployment_id: str, chance: Chance) -> str:
         """What befalls the next call of this deployment."""
         if self.calm:
             return "answer"
         mood = self.moods.get(deployment_id)
         if mood is not None and mood.down is not None:
             return mood.down
-        if self._kinds and self.chance.percent(self.strange):
-            return self.chance.choice(self._kinds)
+        if self._kinds and chance.percent(self.strange):
+            return chance.choice(self._kinds)
         return "answer"
 
 
@@ -158,6 +161,7 @@ class SimulatedCall:
     """One call, moved on by timers."""
 
     upstream: SimulatedUpstream
+    chance: Chance
     call: Call
     model: str
     deliver: Callable[[ProviderOpened | ProviderFinished], None]
@@ -169,7 +173,7 @@ class SimulatedCall:
     timer: Timer | None = field(default=None, repr=False)
 
     def begin(self, seconds: float) -> None:
-        chance = self.upstream.chance
+        chance = self.chance
         kind = self.kind
         if kind == "hang":
             return
@@ -194,7 +198,7 @@ class SimulatedCall:
             self.upstream.clock.call_later(1.0, self._answer_late)
         if self.timer is not None:
             self.timer.cancel()
-        if self.sent and self.upstream.chance.below(2):
+        if self.sent and self.chance.below(2):
             usage = Usage(self.call.demand.input_tokens, self.sent)
             self.upstream.told[self.call.call_id] = usage
             return usage
@@ -243,7 +247,7 @@ class SimulatedCall:
 
     def _too_many(self) -> RateLimitError:
         """A 429 with a Retry-After header, read as the real caller reads it."""
-        chance = self.upstream.chance
+        chance = self.chance
         absurd = self.kind == "429 absurd"
         text = chance.choice(_ABSURD) if absurd else f"{chance.choice((1.0, 0.05, 20.0, 400.0))}"
         said = retry_after({"retry-after": text}, self.upstream.clock.now())  # type: ignore[arg-type]
@@ -263,7 +267,7 @@ class SimulatedCall:
 
     def _usage(self, output: int) -> Usage | None:
         """What the answer says it used; now and then nothing."""
-        chance = self.upstream.chance
+        chance = self.chance
         if chance.one_in(10):
             return None
         return Usage(self.call.demand.input_tokens + chance.below(3), output)
@@ -271,13 +275,13 @@ class SimulatedCall:
     def _limits(self) -> ProviderLimits | None:
         if self.kind != "limits":
             return None
-        chance = self.upstream.chance
+        chance = self.chance
         return ProviderLimits(chance.below(4), chance.below(500), chance.choice((None, 5.0, 90.0)), None)
 
     def _answer(self) -> None:
         if self.over:
             return
-        output = 1 + self.upstream.chance.below(self.call.demand.output_tokens or 300)
+        output = 1 + self.chance.below(self.call.demand.output_tokens or 300)
         usage = self._usage(output)
         self._finish(CallOutcome("succeeded", self._response(output), usage=usage, limits=self._limits()))
 
@@ -303,7 +307,7 @@ class SimulatedCall:
             return
         channel.put(_chunk(self.call.call_id))
         self.sent += 1
-        pause = 60.0 if self.kind == "trickle" else upstream.chance.exponential(0.05)
+        pause = 60.0 if self.kind == "trickle" else self.chance.exponential(0.05)
         self._later(pause, self._next_chunk)
         if self.sent == 1:
             self.deliver(ProviderOpened(self.call.call_id))

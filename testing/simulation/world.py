@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .marks import Marks
     from .options import Options
 
-__all__ = ["CALM_SECONDS", "World"]
+__all__ = ["CALM_SECONDS", "COMES", "World"]
 
 CALM_SECONDS = 5000.0
 """What everything has to settle in once faults stop: longer than any cooldown, deadline and window."""
@@ -34,6 +34,12 @@ CALM_COMMIT_SECONDS = 60.0
 
 CHECK_SECONDS = 200.0
 """In which health checks are over, and have left the windows of a minute."""
+
+COMES = "comes"
+"""For what it is drawn how many come in a turn."""
+
+NOBODY_ONE_IN = 16
+"""Of those who might come, who does not after all."""
 
 SERVE_SECONDS = 100.0
 """In which a deployment that is well must answer."""
@@ -86,6 +92,8 @@ class World:
             **options.settings,
         )
         router._dispatcher.draw_order(self.chance)  # type: ignore[union-attr]
+        # its own draws, too, come from the one source of chance: a shorter history keeps them
+        router._wiring._rng.random = self.chance.part("router").fraction  # type: ignore[method-assign]
         if router._journal._writer is not None:
             router._journal._writer._max_queued = options.max_queued
             self._commit()
@@ -94,7 +102,7 @@ class World:
 
     def _commit(self) -> None:
         """What the journal's writer does every now and then: it has no thread here."""
-        clock, writer = self.clock, self.router._journal._writer
+        clock, writer, chance = self.clock, self.router._journal._writer, self.chance.part("disk")
         assert writer is not None
 
         def commit() -> None:
@@ -104,7 +112,7 @@ class World:
                 self.marks.sometimes("journal slow")
             writer._hurry()
             calm = self.callers.calm
-            if calm or self.chance.below(2):
+            if calm or chance.below(2):
                 self.disk.sync()
             if not writer.closed:
                 clock.call_later(CALM_COMMIT_SECONDS if calm else self.options.commit_every, commit)
@@ -165,9 +173,9 @@ class World:
         self.crashes.check(self.clock.now())
         self.auditor.look(self.clock.now())
 
-    def ask(self, fields: dict[str, Any] | None = None) -> None:
-        """Somebody asks."""
-        self.callers.ask(self.router, self.clock, fields)
+    def ask(self, number: int, fields: dict[str, Any] | None = None) -> None:
+        """Somebody asks, one of several at this moment."""
+        self.callers.ask(self.router, self.clock, number, fields)
 
     # -- its life
 
@@ -177,19 +185,27 @@ class World:
         Raises:
             Violation: an invariant was broken.
         """
-        for _ in range(self.options.arrivals):
-            if self.clock.now() >= self.end or self.closed_by_itself:
-                break
-            self.step_until(self.clock.now() + self.chance.exponential(self.options.gap))
-            self._arrivals()
-            self.look()
-            self.misfortunes.maybe()
-            self.look()
+        self.suffer()
+        self.chance.begin(-1)
         if self.chance.one_in(6):
             self._close_while_busy()
         else:
             self._heal()
         self._close()
+
+    def suffer(self, most_requests: int | None = None) -> None:
+        """The first part of its life: requests, so many at most, and faults."""
+        for turn in range(1, self.options.arrivals + 1):
+            if self.clock.now() >= self.end or self.closed_by_itself:
+                break
+            if most_requests is not None and self.callers.asked > most_requests:
+                break
+            self.chance.begin(turn)
+            self.step_until(self.clock.now() + self.chance.exponential(self.options.gap))
+            self._arrivals()
+            self.look()
+            self.misfortunes.maybe()
+            self.look()
 
     @property
     def closed_by_itself(self) -> bool:
@@ -197,10 +213,12 @@ class World:
         return "supervisor/supervisor" in self.router._wiring.failed
 
     def _arrivals(self) -> None:
-        burst = self.options.burst
-        count = self.chance.whole(2, 12) if burst and self.chance.one_in(burst) else 1
-        for _ in range(count):
-            self.ask()
+        """Nobody comes in the dullest of turns, so that a request can be left out while time goes on."""
+        chance, burst = self.chance.part(COMES), self.options.burst
+        count = chance.whole(2, 12) if burst and chance.one_in(burst) else 1
+        for number in range(count):
+            if chance.below(NOBODY_ONE_IN):
+                self.ask(number)
 
     def _close_while_busy(self) -> None:
         self.misfortunes.end()
@@ -241,7 +259,7 @@ class World:
                 self.marks.sometimes("actor retired")
                 continue
             fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": 500.0}
-            self.ask({**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})
+            self.ask(0, {**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})
             (asker,) = self.callers.open.values()
             self.step_until(self.clock.now() + SERVE_SECONDS)
             now = self.clock.now()
