@@ -69,9 +69,13 @@ class WaitingRoom:
             return False
         self._arrivals += 1
         rank = (assign.priority, assign.call.deadline, self._arrivals)
-        waiting = self._by_call[call_id] = Waiting(assign, rank, not_before)
-        insort(self._line, waiting, key=_rank)
+        self.put_back(Waiting(assign, rank, not_before))
         return True
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Let a call that left wait again, in the place it had."""
+        self._by_call[waiting.assign.call.call_id] = waiting
+        insort(self._line, waiting, key=_rank)
 
     def withdraw(self, call_id: str) -> bool:
         """Let a call leave; False when it is not here."""

@@ -78,7 +78,7 @@ def shrink(outcome: Outcome, max_runs: int = MAX_RUNS) -> Shrunk:
 
 
 def drawn_for(arrivals: int) -> int:
-    """The draw that has somebody come so many times; more where no draw does just that, but nobody comes then."""
+    """The draw that has somebody come so many times, or a few more; in those turns nobody comes then."""
     share = math.log(max(arrivals, LEAST_ARRIVALS) / LEAST_ARRIVALS) / math.log(
         MOST_ARRIVALS / LEAST_ARRIVALS
     )
@@ -100,7 +100,7 @@ class _Search:
         self.tape: tuple[int, ...] = tuple(chance.tape)
         self.draws_before = len(self.tape)
         self._to_the_end = any(turn < 0 for turn, _ in self.notes)
-        """It went wrong only when the faults had stopped; else what comes after that need not be looked at."""
+        """It went wrong when the faults had stopped; else what comes after that need not be looked at."""
         self._rank = _rank_of(self.best, self.tape)
 
     def _run(self, chance: PartedChance | DrawnChance, times: int = 1) -> Outcome:
@@ -135,7 +135,6 @@ class _Search:
             self.notes = chance.parts
         return plainer
 
-    @property
     def _tired(self) -> bool:
         return self.runs >= self.patience
 
@@ -143,17 +142,23 @@ class _Search:
         """While much happens in it: later on every request will matter."""
         self.patience = int(self.max_runs * FOR_THE_WORLD)
         for fewer in (with_one_group, with_one_deployment):
-            for part in self._of_the_world():
-                if not self._tired and self._try_plainer(fewer(self.notes, part[1])):
-                    break
+            self._keep_one(fewer)
         before = None
-        while before != _interest(self.notes) and not self._tired:
+        while before != _interest(self.notes) and not self._tired():
             before = _interest(self.notes)
             for part in self._of_the_world():
-                if not self._tired and any(self.notes.get(part, ())):
+                if not self._tired() and any(self.notes.get(part, ())):
                     self._try_plainer({**self.notes, part: []})
             for part in self._of_the_world():
                 self._make_dull(part, self._try_plainer)
+
+    def _keep_one(self, fewer: Callable[[Notes, str], Notes]) -> None:
+        for _, name in self._of_the_world():
+            shorter = fewer(self.notes, name)
+            if shorter != self.notes and self._try_plainer(shorter):
+                return
+            if self._tired():
+                return
 
     def _of_the_world(self) -> list[Part]:
         return sorted(part for part in self.notes if part[0] == 0 and part != (0, ARRIVALS))
@@ -162,7 +167,7 @@ class _Search:
         """Again and again, since one makes room for the other."""
         self.patience = int(self.max_runs * (1.0 - FOR_HYPOTHESIS))
         before = None
-        while before != self._rank[:2] and not self._tired:
+        while before != self._rank[:2] and not self._tired():
             before = self._rank[:2]
             self._leave_out(without_requests)
             self._leave_out(without_turns)
@@ -174,7 +179,7 @@ class _Search:
     def _leave_out(self, without: Callable[[Notes, int, int], Notes]) -> None:
         """From the first turn to the last: blocks that grow while they can be spared, and else shrink."""
         first, size = 1, max(1, _turns(self.notes) // 2)
-        while first <= (turns := _turns(self.notes)) and not self._tired:
+        while first <= (turns := _turns(self.notes)) and not self._tired():
             shorter = without(self.notes, first, min(first + size - 1, turns))
             if shorter == self.notes or self._try(shorter):
                 if _turns(self.notes) == turns:
@@ -188,7 +193,7 @@ class _Search:
     def _make_parts_dull(self) -> None:
         """One thing after the other, the world itself first, all zero."""
         for part in sorted(self.notes):
-            if self._tired:
+            if self._tired():
                 return
             if any(self.notes.get(part, ())) and part != (0, ARRIVALS):
                 self._try({**self.notes, part: []})
@@ -202,7 +207,7 @@ class _Search:
     def _make_dull(self, part: Part, try_it: Callable[[Notes], bool]) -> None:
         for at in range(len(self.notes.get(part, ()))):
             for smaller in self._smaller(part, at):
-                if self._tired:
+                if self._tired():
                     return
                 if try_it(_with_draw(self.notes, part, at, smaller)):
                     break
@@ -236,7 +241,7 @@ class _Search:
         most = self.best.requests
 
         def fails(data: Any) -> bool:
-            if self._tired:
+            if self._tired():
                 return False
             chance = DrawnChance(data)
             outcome = self._run(chance)
@@ -249,7 +254,7 @@ class _Search:
         except NoSuchExample:  # a history that Hypothesis cannot draw stays as it is
             return
         except Flaky:
-            if not self._tired:
+            if not self._tired():
                 raise
             # a world that was not run any more has drawn nothing, which ends the search
 
@@ -270,7 +275,7 @@ def _turns(notes: Notes) -> int:
 
 
 def with_one_group(notes: Notes, group: str) -> Notes:
-    """The notes of a world that has only this one, under the name of the first; as they are for other names."""
+    """The notes of a world that has only this one, under the name of the first; unchanged for other names."""
     if group not in GROUPS:
         return notes
     its = {

@@ -80,3 +80,15 @@ def test_taking_some_leaves_the_others_in_their_order():
     taken = room.take(lambda each: each.assign.call.call_id in "ad")
     assert [each.assign.call.call_id for each in taken] == ["d", "a"]
     assert line(room) == ["c", "b"]
+
+
+def test_a_call_put_back_keeps_its_place():
+    room = WaitingRoom()
+    for call in "ab":
+        room.join(waiting(call))
+    first = room[0]
+    room.leave(0)
+    room.join(waiting("c"))
+    room.put_back(first)
+    assert line(room) == ["a", "b", "c"]
+    assert room.withdraw("a")
