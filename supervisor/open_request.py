@@ -57,7 +57,8 @@ class OpenRequest:
     `hedge` is the attempt beside the current one, or its timer; `turned_away` the group's word that it
     could not place the latest attempt.
     `cache`: it was "asked" and has not answered, or was "missed" and is owed an answer.
-    `blocking`: its caller waits in a thread. `asked`: the incarnation of a group that has its latest attempt.
+    `blocking`: its caller waits in a thread. `asked`: the incarnation of a group that has its latest attempt;
+    `owed`: that group was dead, and is to be asked when it is back.
     """
 
     state: RequestState
@@ -90,6 +91,7 @@ class OpenRequest:
     wishes: Wishes | None = None
     blocking: bool = False
     asked: Any = None
+    owed: bool = False
 
     @property
     def left_out(self) -> tuple[tuple[LeftOut, ...], dict[str, int]]:

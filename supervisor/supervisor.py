@@ -224,11 +224,13 @@ class Supervisor(CacheDesk):
             gone = nobody_for(entry.request.model, Unassigned("", "", group), self.clock.now())
             self._leave_group(entry, entry.error or gone, self.clock.now())
         elif self.send(ref, assign):
-            entry.asked = ref
+            entry.asked, entry.owed = ref, False
         elif self._nursery.retired("group", group):
             msg = f'the group "{group}" crashed again and again and was taken out of rotation'
             error = entry.error or ServiceUnavailableError(msg, model=entry.request.model)
             self._leave_group(entry, error, self.clock.now())
+        else:
+            entry.owed = True
 
     # -- the group answers
 
@@ -494,7 +496,7 @@ class Supervisor(CacheDesk):
         for entry in tuple(self._open.values()):
             if back and entry.asked is ref:
                 continue
-            if entry.state.group == group and entry.in_the_group:
+            if entry.state.group == group and (entry.in_the_group or entry.owed):
                 self._assign(entry, repeat=entry.failed is not None)
 
     def on_crash(self, error: BaseException, message: Any) -> None:

@@ -323,9 +323,14 @@ class Auditor:
         """I1: an open request is being chosen for, waits, pauses, or has a call under way."""
         for name in self._moved:
             book = self.requests.get(name)
-            if book is not None and not book.is_somewhere():
+            if book is not None and not book.is_somewhere() and self._group_lives(book.group):
                 raise Violation("I1", f"request {name} has a call that is nowhere: {book.calls}", now)
         self._moved.clear()
+
+    def _group_lives(self, group: str) -> bool:
+        """A request whose deployment refused it is asked for anew when its group is back: no event."""
+        ref = self.router._switchboard.groups.get(group)
+        return ref is not None and bool(ref.is_alive())
 
     def _nobody_waits_in_vain(self, now: float) -> None:
         for names, invariant, what in self._accused:

@@ -298,6 +298,23 @@ def test_a_group_that_crashes_over_a_refusal_gives_the_call_one_answer(town, sab
     assert len(place.found(CallStarted)) == 1
 
 
+def test_a_refused_retry_whose_group_crashes_goes_on_when_it_is_back(town, sabotage, monkeypatch):
+    """I1: no deadline is waited for."""
+    admit, asked = DeploymentActor._admit, []
+
+    def refuse_the_second(actor, call, now):
+        asked.append(call.call_id)
+        return LeftOut(actor.deployment.id, "rpm", now + 1.0) if len(asked) == 2 else admit(actor, call, now)
+
+    monkeypatch.setattr(DeploymentActor, "_admit", refuse_the_second)
+    sabotage(ModelGroup, "_call_refused")
+    place = town({"a": "gpt-4", "b": "gpt-4"}, default=SimulatedProvider(script=[500, "well"]), num_retries=3)
+    future = place.send(timeout=500.0)
+    place.clock.advance(30.0)
+    assert future.done()
+    assert len(asked) > 2
+
+
 def test_who_waits_in_a_group_that_crashes_is_served_when_it_is_back(town, sabotage):
     """I1"""
     sabotage(ModelGroup, "_status_changed")
