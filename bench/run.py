@@ -33,6 +33,7 @@ FIGURES = {
     "stream": 300.0,
     "upload": 120.0,
     "replay": 1800.0,
+    "simulator": 600.0,
 }
 """The modules of `bench.figures` in the order of the table, each with the seconds it may take."""
 
