@@ -103,13 +103,14 @@ class _Search:
         """It went wrong when the faults had stopped; else what comes after that need not be looked at."""
         self._rank = _rank_of(self.best, self.tape)
 
-    def _run(self, chance: PartedChance | DrawnChance, times: int = 1) -> Outcome:
+    def _run(self, chance: PartedChance | DrawnChance, times: int = 1, begun: int = 0) -> Outcome:
         """Run a history; if the same invariant is broken by a shorter one, that is the best so far.
 
-        Unless it is to come to rest it ends when it has `times` as many requests as the best.
+        Unless it is to come to rest it ends when it has `times` as many requests as the best, or as
+        there were to begin with.
         """
         self.runs += 1
-        most = None if self._to_the_end else self.best.requests * times
+        most = None if self._to_the_end else (begun or self.best.requests) * times
         outcome = run_world(chance, self.hours, Marks(), most)
         if outcome.invariant == self.invariant and _rank_of(outcome, chance.tape) < self._rank:
             self._take(outcome, chance)
@@ -238,13 +239,13 @@ class _Search:
             max_examples=self.max_runs,
             suppress_health_check=list(HealthCheck),
         )
-        most = self.best.requests
+        most = self.best.requests  # the same for each run: Hypothesis compares what equal choices lead to
 
         def fails(data: Any) -> bool:
             if self._tired():
                 return False
             chance = DrawnChance(data)
-            outcome = self._run(chance)
+            outcome = self._run(chance, begun=most)
             if chance.stopped is not None:
                 raise chance.stopped
             return outcome.invariant == self.invariant and outcome.requests <= most
