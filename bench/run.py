@@ -34,6 +34,7 @@ FIGURES = {
     "upload": 120.0,
     "replay": 1800.0,
     "simulator": 600.0,
+    "decisions": 120.0,
 }
 """The modules of `bench.figures` in the order of the table, each with the seconds it may take."""
 
