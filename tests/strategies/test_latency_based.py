@@ -172,3 +172,15 @@ def test_a_ranking_is_a_sorted_list(changes):
 
 def _order(ranking, name):
     return next(row[1] for row in ranking if row[2] == str(name))
+
+
+def test_a_sample_that_is_due_is_gone_however_its_age_is_rounded(candidate, query):
+    """That it counts and when it is due were reckoned apart, and where they fell apart no pick ended."""
+    at, now = 9.264240958109847, 19.264240958109845
+    assert at + 10.0 <= now
+    assert at > now - 10.0
+    a = candidate("a", status=samples(0.5, at=at))
+    strategy = strategy_of(a, now=at, ttl=10.0)
+    pick = strategy.pick(query(now), random.Random(1))
+    assert pick.candidate is a
+    assert strategy._expiries == []

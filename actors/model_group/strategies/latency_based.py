@@ -85,8 +85,8 @@ class LatencyBased:
     def _measure(self, timing: _Timing, now: float) -> float:
         """The key to rank by: the mean, or a negative one for the unseen, fewest open first."""
         timing.samples = samples = timing.candidate.status.latency
-        horizon = now - self._ttl
-        values = [seconds for at, seconds in samples if at > horizon]
+        # Reckoned as the expiry below is, to the last bit: a sample that still counts is never due already.
+        values = [seconds for at, seconds in samples if at + self._ttl > now]
         timing.unseen = not values
         if not values:
             return -1.0 / (1 + timing.candidate.open)
