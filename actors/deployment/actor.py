@@ -360,8 +360,11 @@ class DeploymentActor(CheckedActor):
         if running.timer is not None:
             running.timer.cancel()
         usage = outcome.usage or self._estimate(running, outcome)
-        cost = None if usage.estimated else self._prices.price(call.wildcard, now)(usage, now)
-        charged = self._prices.charge(usage, call.wildcard, now) if cost is None else None
+        cost = charged = None
+        if usage.estimated:
+            charged = self._prices.charge(usage, call.wildcard, now)
+        else:
+            cost = self._prices.price(call.wildcard, now)(usage, now)
         seconds = now - running.opened_call.started_at
         self._record_end(running, outcome, usage, (cost, charged), reason, now)
         if self.state.ledger is not None:

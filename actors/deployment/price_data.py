@@ -208,7 +208,7 @@ class PriceBook:
 
     def charge(self, usage: Usage, wildcard: str | None, now: float) -> float | None:
         """What is charged for a call whose usage is an estimate; None where its price is not known."""
-        if usage.estimated and not usage.total_tokens:  # never sent, or refused before it cost anything
+        if not usage.total_tokens:  # never sent, or refused before it cost anything
             return 0.0
         return self.price(wildcard, now)(usage, now)
 
