@@ -48,6 +48,7 @@ class Tally:
             return cls()
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
+            _check_version(kept["version"])
             tally = cls(
                 [(int(first), int(seeds), float(hours)) for first, seeds, hours in kept["runs"]],
                 kept["requests"],
@@ -88,3 +89,9 @@ class Tally:
             "marks": {mark: self.marks.counts[mark] for mark in MARKS},
         }
         path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_version(version: Any) -> None:
+    if version != VERSION:
+        msg = f"version {version}, and not {VERSION}"
+        raise ValueError(msg)

@@ -68,7 +68,19 @@ def test_a_seed_that_failed_in_an_earlier_run_is_not_forgotten(tmp_path):
     assert main(["simulate", "--seed", "5", "--tally", str(path), *SHORT]) == 1
 
 
-@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"runs": [[1]]}), json.dumps({"runs": 5})])
+WHOLE = {"runs": [], "requests": 0, "events": 0, "twice": 0, "failed": [], "marks": {}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        json.dumps({**WHOLE, "version": 1, "runs": [[1]]}),
+        json.dumps({**WHOLE, "version": 1, "runs": 5}),
+        json.dumps({**WHOLE, "version": 2}),
+    ],
+)
 def test_another_file_is_no_tally_and_stays_as_it_is(tmp_path, capsys, text):
     path = tmp_path / "other.json"
     path.write_text(text, encoding="utf-8")
