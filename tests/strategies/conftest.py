@@ -17,7 +17,8 @@ REQUEST = CompletionRequest(model="group", messages=[{"role": "user", "content":
 
 def make_candidate(name, *, open=0, status=None, **settings):  # noqa: A002
     deployment = Deployment(id=str(name), model_name="group", provider="openai", model="gpt-4o", **settings)
-    return Candidate(deployment, DeploymentStatus(str(name), **(status or {})), open=open)
+    said = DeploymentStatus(str(name), **(status or {}))
+    return Candidate(deployment, said, open=open, tokens_used=said.tokens_used)
 
 
 def make_query(now=0.0, *, input_tokens=100, output_tokens=None, admits=lambda _: True):

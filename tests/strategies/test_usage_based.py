@@ -28,6 +28,7 @@ class Owner:
     def send(self, tokens, now):
         self.inbox.append((tokens, now))
         self.candidate.open += 1
+        self.candidate.tokens_used += tokens
         self.mirror.started(self.candidate.id, tokens, now)
 
     def read(self, count, now):
@@ -47,6 +48,7 @@ class Owner:
         one = self.candidate
         one.status = DeploymentStatus(one.id, open=len(self.calls), tokens_used=self.window.tokens, **more)
         one.open = len(self.calls) + len(self.inbox)
+        one.tokens_used = self.window.tokens + sum(tokens for tokens, _ in self.inbox)
         self.mirror.update(one, now)
 
     def truth(self, now):
@@ -198,11 +200,20 @@ def test_usage_counts_while_a_candidate_is_not_eligible(candidate, query):
     strategy = strategy_of(a, b)
     strategy.remove(a)
     a.open += 1
+    a.tokens_used += 100
     strategy.started(a, 100, 1.0)
     strategy.started(b, 50, 1.0)
     strategy.add(a, 2.0)
     pick = strategy.pick(query(2.0), random.Random(1))
     assert pick.considered == (("b", 50), ("a", 100))
+
+
+def test_an_index_that_a_request_asks_for_counts_calls_that_began_before_it(candidate, query):
+    """A deployment without limits says nothing until one of them ends."""
+    busy, idle = candidate("busy", open=3), candidate("idle", status={"tokens_used": 50})
+    busy.tokens_used = 300
+    strategy = strategy_of(busy, idle)
+    assert strategy.pick(query(1.0), random.Random(1)).considered == (("idle", 50), ("busy", 300))
 
 
 def test_old_usage_is_forgotten_when_the_pick_is_made(candidate, query):

@@ -128,10 +128,12 @@ class TokenMirror:
             return
         self.expire(now)
         record = self._record(candidate.id)
-        record.status = status
+        first, record.status = record.status is None, status
         if status.window:
             self._seed(record, status.window, now)
-        truth = status.tokens_used + record.unseen(candidate.open - status.open)
+        # The first word is from before this mirror: what was sent since is in the group's own count alone.
+        unseen = record.unseen(candidate.open - status.open)
+        truth = candidate.tokens_used if first else status.tokens_used + unseen
         self._correct(record, truth - record.used, candidate.open, now)
 
     def expire(self, now: float) -> None:
