@@ -71,7 +71,7 @@ class SpeechRequest(Request):
     def demand(self) -> Demand:
         """Its tokens."""
         size = size_of(self.input)
-        return Demand(estimate(size), 0, *size)
+        return Demand(estimate(size), 0, size.text_bytes, size.fixed_tokens)
 
 
 class SpeechResponse(bytes):

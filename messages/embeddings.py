@@ -30,7 +30,7 @@ class EmbeddingRequest(WholeRequest):
     def demand(self) -> Demand:
         """Its tokens; an embedding has no output."""
         size = size_of(self.input)
-        return Demand(estimate(size), 0, *size, inputs=len(each(self.input)))
+        return Demand(estimate(size), 0, size.text_bytes, size.fixed_tokens, inputs=len(each(self.input)))
 
     def parts(self, batch: int) -> list[EmbeddingRequest]:
         """Requests of `batch` inputs each, and one for the rest; everything else is shared."""

@@ -25,7 +25,7 @@ class ImageGenerationRequest(WholeRequest):
     def demand(self) -> Demand:
         """The prompt's tokens; what an image takes is learned."""
         size = size_of(self.prompt)
-        return Demand(estimate(size), None, *size)
+        return Demand(estimate(size), None, size.text_bytes, size.fixed_tokens)
 
 
 class Image(Record):

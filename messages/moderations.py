@@ -23,7 +23,7 @@ class ModerationRequest(WholeRequest):
     def demand(self) -> Demand:
         """Its tokens; a verdict has none."""
         size = PromptSize(sum(map(bytes_of, texts_in(self.input))))
-        return Demand(estimate(size), 0, *size)
+        return Demand(estimate(size), 0, size.text_bytes, size.fixed_tokens)
 
 
 class Verdict(Record):

@@ -5,9 +5,11 @@ Nothing is encoded for plain ASCII, and nothing is read twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from .values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +42,7 @@ LOW_DETAIL_TOKENS = 85
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
-class PromptSize(NamedTuple):
+class PromptSize(Value, frozen=True):
     """UTF-8 bytes of text, and tokens of all the rest: the frame of each message, and images."""
 
     text_bytes: int = 0
@@ -67,10 +69,9 @@ def chat_size(messages: Iterable[dict[str, Any]], tools: Any = None) -> PromptSi
 
 def estimate(size: PromptSize, tokens_per_byte: float | None = None) -> int:
     """About how many tokens it is."""
-    text_bytes, fixed = size
     if tokens_per_byte is None:
-        return fixed - (-text_bytes // BYTES_PER_TOKEN)
-    return fixed - int(-text_bytes * tokens_per_byte // 1)
+        return size.fixed_tokens - (-size.text_bytes // BYTES_PER_TOKEN)
+    return size.fixed_tokens - int(-size.text_bytes * tokens_per_byte // 1)
 
 
 def message_texts(messages: Iterable[dict[str, Any]]) -> Iterable[str]:

@@ -123,7 +123,7 @@ class Request(BaseModel):
 
     def overridden(self, overrides: Mapping[str, Any]) -> Self:
         """The same request with some fields replaced, validated again."""
-        given = {name: self.__dict__[name] for name in self.model_fields_set if name in self.__dict__}
+        given = {name: self.__dict__[name] for name in self.__pydantic_fields_set__ if name in self.__dict__}
         return type(self)(**{**given, **(self.__pydantic_extra__ or {}), **overrides})
 
     def wire_params(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Request(BaseModel):
         params = dict(self.__pydantic_extra__ or ())
         routing = self.ROUTING
         values = self.__dict__
-        for name in self.model_fields_set:
+        for name in self.__pydantic_fields_set__:
             if name not in routing and name in values:
                 params[name] = values[name]
         return params
@@ -173,7 +173,7 @@ class CompletionRequest(Request):
             most *= self.n
         extra = self.__pydantic_extra__ or {}
         size = chat_size(self.messages, extra.get("tools") or extra.get("functions"))
-        return Demand(estimate(size), most, *size)
+        return Demand(estimate(size), most, size.text_bytes, size.fixed_tokens)
 
 
 Request.ROUTING = frozenset(Request.model_fields)

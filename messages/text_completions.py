@@ -37,7 +37,7 @@ class TextCompletionRequest(Request):
         if most is not None:
             most *= max(self.best_of or 1, self.n or 1) * len(each(self.prompt))
         size = size_of(self.prompt)
-        return Demand(estimate(size), most, *size)
+        return Demand(estimate(size), most, size.text_bytes, size.fixed_tokens)
 
 
 class TextChoice(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import define
+from msgspec import Struct
 
 from ..actors.cache.tape import TapedChannel
 from ..actors.runtime.channel import Channel
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Hedge", "OpenRequest"]
 
 
-@define(eq=False)
-class Hedge:
+class Hedge(Struct, eq=False):
     """The live side of a second attempt: first its timer, then the channel of its own."""
 
     call_id: str
@@ -45,8 +44,7 @@ class Hedge:
             self.timer = None
 
 
-@define(eq=False)
-class OpenRequest:
+class OpenRequest(Struct, eq=False):
     """One request under way.
 
     `stream_name` is where its events go; `model` is the name the caller asked for; `request` has a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import define
+from msgspec import Struct
 
 from ..messages.events import (
     AttemptFailed,
@@ -40,8 +40,7 @@ class HedgeState(NamedTuple):
     strategy: str
 
 
-@define(eq=False)
-class RequestState:
+class RequestState(Struct, eq=False):
     """Where a request stands.
 
     Attributes:
@@ -201,7 +200,7 @@ class RequestState:
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values; two states are equal when their snapshots are."""
-        return {name: getattr(self, name) for name in RequestState.__slots__ if name != "__weakref__"}
+        return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
 _APPLY: dict[type, Any] = {

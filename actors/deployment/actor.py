@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, frozen
+from attrs import evolve, frozen
+from msgspec import Struct
 
 from ...messages.commands import (
     AccountFor,
@@ -87,8 +88,7 @@ class DeploymentPorts:
     observer: CallObserver | None = None
 
 
-@define(eq=False)
-class _Running:
+class _Running(Struct, eq=False):
     """The live side of an open call: what must be cancelled when it ends early."""
 
     call: Call

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from attrs import define
+from msgspec import Struct
 
 __all__ = ["EXACT_BUCKETS", "GRAIN_SECONDS", "WINDOW_SECONDS", "Bucket", "RollingWindow"]
 
@@ -25,8 +25,7 @@ A bucket leaves with its latest start, so sharing can only delay a release, neve
 """
 
 
-@define(eq=False)
-class Bucket:
+class Bucket(Struct, eq=False, gc=False):
     """Starts that leave the window together."""
 
     first: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
+from msgspec import Struct
 
 from ...messages.commands import UNLIMITED, DeploymentStatus
 from ...messages.events import (
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
 
 
-@define(eq=False)
-class OpenCall:
+class OpenCall(Struct, eq=False):
     """A call under way, with the receipt for its reservation."""
 
     request_id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...messages.values import replace
 from .rendezvous import Sessions
 from .strategies.base import Pick
 from .strategies.tiers import Tiers
@@ -42,7 +43,7 @@ class Affinity:
             refused.add(name)
         if refused:  # nobody is asked twice
             admits = query.admits
-            query = query._replace(admits=lambda other: other.id not in refused and admits(other))
+            query = replace(query, admits=lambda other: other.id not in refused and admits(other))
         return strategy.pick(query, rng)
 
 

@@ -11,7 +11,9 @@ leads it to a view of the group with an index of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ...messages.outcomes import Decision, LeftOut
 from ...messages.values import replace
@@ -48,14 +50,14 @@ _ONLY = "by-id"
 NO_RULES = Rules()
 
 
-class Picked(NamedTuple):
+class Picked(Struct, frozen=True):
     """This one; nothing has been counted yet."""
 
     candidate: Candidate
     decision: Decision
 
 
-class NonePicked(NamedTuple):
+class NonePicked(Struct, frozen=True):
     """Nobody, and why.
 
     Attributes:
@@ -69,7 +71,7 @@ class NonePicked(NamedTuple):
     """
 
     left_out: tuple[LeftOut, ...] = ()
-    more: dict[str, int] = {}  # noqa: RUF012  (never written)
+    more: dict[str, int] = {}
     repeatable: bool = False
     earliest: float | None = None
     unknown: bool = False
@@ -405,7 +407,7 @@ class Roster:
     # -- explaining
 
     def _decision(self, view: View, strategy: Strategy, pick: Pick) -> Decision:
-        candidate, score, draw, considered, by = pick
+        candidate = pick.candidate
         eligible = len(view.members) - len(view.table.by_id)
         named, more = view.summary()
         names = view.candidates()
@@ -414,8 +416,18 @@ class Roster:
             eligible -= count
             named, more = summed((named, more), aside, {"order": count})
             names = _without(names, aside)
-        name = by or strategy.name
-        return Decision(self.group, name, candidate.id, eligible, score, draw, considered, named, more, names)
+        return Decision(
+            self.group,
+            pick.by or strategy.name,
+            candidate.id,
+            eligible,
+            pick.score,
+            pick.draw,
+            pick.considered,
+            named,
+            more,
+            names,
+        )
 
     def _screened_decision(self, view: View, strategy: Strategy, pick: Pick, screen: Screen) -> Decision:
         decision = self._decision(view, strategy, pick)
@@ -503,7 +515,7 @@ def _with_need(result: Picked | NonePicked, demand: Demand) -> Picked | NonePick
     )
     if isinstance(result, Picked):
         return Picked(result.candidate, replace(result.decision, left_out=left_out))
-    return result._replace(left_out=left_out)
+    return replace(result, left_out=left_out)
 
 
 def _not_behind(view: View, picked: Candidate) -> Callable[[str], bool]:

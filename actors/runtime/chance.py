@@ -27,4 +27,4 @@ class Ids:
 
     def next(self) -> str:
         """16 hexadecimal digits."""
-        return f"{self._bits(64):016x}"
+        return self._bits(64).to_bytes(8, "big").hex()

@@ -59,11 +59,10 @@ class LoopClock:
 
 
 class _ManualTimer:
-    __slots__ = ("_clock", "callback", "when")
+    __slots__ = ("_clock", "callback")
 
-    def __init__(self, clock: ManualClock, when: float, callback: Callable[[], object]) -> None:
+    def __init__(self, clock: ManualClock, callback: Callable[[], object]) -> None:
         self._clock = clock
-        self.when = when
         self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
@@ -87,7 +86,7 @@ class ManualClock:
         self._timers: list[tuple[float, int, _ManualTimer]] = []
         self._order = itertools.count()
         self._cancelled = 0
-        self._pumps: list[Callable[[], None]] = []
+        self._pumps: tuple[Callable[[], None], ...] = ()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._now:.3f} · {len(self._timers) - self._cancelled} timers>"
@@ -96,8 +95,9 @@ class ManualClock:
         return self._now
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        timer = _ManualTimer(self, self._now + max(0.0, seconds), callback)
-        heapq.heappush(self._timers, (timer.when, next(self._order), timer))
+        timer = _ManualTimer(self, callback)
+        when = self._now + seconds if seconds > 0 else self._now
+        heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer
 
     def advance(self, seconds: float) -> None:
@@ -112,7 +112,7 @@ class ManualClock:
         target = self._now + seconds
         self._pump()
         while (when := self.next_timer()) is not None and when <= target:
-            self.step()
+            self._fire()
         self._now = max(self._now, target)
 
     def sleep_through(self, seconds: float) -> None:
@@ -124,13 +124,19 @@ class ManualClock:
         """Move to the next timer and fire it; False when there is none."""
         if self.next_timer() is None:
             return False
+        self._fire()
+        return True
+
+    def _fire(self) -> None:
+        """Fire the first timer, which is none that was cancelled."""
         when, _, timer = heapq.heappop(self._timers)
-        self._now = max(self._now, when)
+        if when > self._now:
+            self._now = when
         callback, timer.callback = timer.callback, None
         assert callback is not None
         callback()
-        self._pump()
-        return True
+        for pump in self._pumps:
+            pump()
 
     def next_timer(self) -> float | None:
         """When the next timer is due, in router time; None when there is none."""
@@ -142,15 +148,14 @@ class ManualClock:
 
     def attach(self, pump: Callable[[], None]) -> None:
         """Run `pump` whenever time is about to move or has moved."""
-        self._pumps.append(pump)
+        self._pumps = (*self._pumps, pump)
 
     def detach(self, pump: Callable[[], None]) -> None:
         """Undo `attach`; a pump that is not attached is no error."""
-        if pump in self._pumps:
-            self._pumps.remove(pump)
+        self._pumps = tuple(other for other in self._pumps if other != pump)
 
     def _pump(self) -> None:
-        for pump in tuple(self._pumps):
+        for pump in self._pumps:
             pump()
 
     def _timer_cancelled(self) -> None:

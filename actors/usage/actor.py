@@ -62,7 +62,8 @@ class UsageActor(LoopActor):
     def _count(self, message: EventsRecorded) -> None:
         state = self._state
         state.fold(message.events)
-        if state.position - self._saved >= max(MIN_EVENTS, EVENTS_PER_LINE * state.lines):
+        since = state.position - self._saved
+        if since >= MIN_EVENTS and since >= EVENTS_PER_LINE * state.lines:
             self.save_snapshot()
 
     def _report(self, _message: Inspect) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def wanted_failure(request: Request) -> WantedFailure | None:
     The fallback switches exist to see a fallback, so no retry comes between; the rate limit is an
     attempt like any other.
     """
-    if _NAMES.isdisjoint(request.model_fields_set):
+    if _NAMES.isdisjoint(request.__pydantic_fields_set__):
         return None
     for name, error in _SWITCHES:
         if getattr(request, name):

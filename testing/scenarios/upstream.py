@@ -10,7 +10,7 @@ from attrs import frozen
 from ...messages.commands import ProviderFinished
 from ...messages.errors import APIConnectionError, error_class_for_status
 from ...messages.outcomes import CallOutcome, Usage
-from ...messages.responses import ModelResponse
+from ...messages.responses import Choice, Message, ModelResponse
 
 if TYPE_CHECKING:
     import random
@@ -24,6 +24,10 @@ __all__ = ["Behaviour", "Upstream"]
 
 REFUSED = 0
 """In place of a status: nobody listens."""
+
+
+_CHOICE = Choice(message=Message(content="answered"), finish_reason="stop")
+"""What every answer says; one for all of them."""
 
 
 @frozen
@@ -100,6 +104,5 @@ def _answer(call: ProviderCall, behaviour: Behaviour) -> CallOutcome:
     demand = call.call.demand
     most = demand.output_tokens
     output = behaviour.output_tokens if most is None else min(most, behaviour.output_tokens)
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "answered"}}
-    response = ModelResponse.model_validate({"id": call.call.call_id, "choices": [choice]})
+    response = ModelResponse(id=call.call.call_id, choices=[_CHOICE])
     return CallOutcome("succeeded", response, usage=Usage(demand.input_tokens, output))

@@ -14,6 +14,7 @@ from turnout.messages.prompt_size import (
     IMAGE_TOKENS,
     LOW_DETAIL_TOKENS,
     TOKENS_PER_MESSAGE,
+    PromptSize,
     chat_size,
     estimate,
     message_texts,
@@ -48,7 +49,7 @@ def user(content, **more):
     ],
 )
 def test_what_a_prompt_weighs(messages, text_bytes, fixed):
-    assert chat_size(messages) == (text_bytes, fixed)
+    assert chat_size(messages) == PromptSize(text_bytes, fixed)
 
 
 def test_tools_and_tool_calls_count_as_the_text_they_are():
@@ -81,7 +82,7 @@ def test_the_bytes_are_those_of_the_texts_that_are_counted(contents, offered):
 
 @given(st.integers(0, 10**7), st.integers(0, 1000), st.floats(0.04, 2))
 def test_the_estimate_is_the_bytes_by_the_ratio_rounded_up(text_bytes, fixed, ratio):
-    tokens = estimate((text_bytes, fixed), ratio)
+    tokens = estimate(PromptSize(text_bytes, fixed), ratio)
     assert 0 <= tokens - fixed - text_bytes * ratio < 1 + 1e-6
-    assert estimate((text_bytes, fixed)) == fixed + -(-text_bytes // 4)
+    assert estimate(PromptSize(text_bytes, fixed)) == fixed + -(-text_bytes // 4)
     assert Demand(7, None, text_bytes, fixed).input_at(ratio) == (tokens if text_bytes else 7)
