@@ -6,6 +6,7 @@ jumps while the router lives (see :mod:`turnout.actors.runtime.clock`).
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import field
@@ -123,7 +124,7 @@ class Demand(Value, frozen=True):
         """The prompt in tokens where a byte of text is so many of them; None: nobody knows."""
         if tokens_per_byte is None or not self.text_bytes:
             return self.input_tokens
-        return self.fixed_tokens - int(-self.text_bytes * tokens_per_byte // 1)
+        return self.fixed_tokens + ceil(self.text_bytes * tokens_per_byte)
 
     def reservation(
         self,

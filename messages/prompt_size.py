@@ -5,6 +5,7 @@ Nothing is encoded for plain ASCII, and nothing is read twice.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,7 +72,7 @@ def estimate(size: PromptSize, tokens_per_byte: float | None = None) -> int:
     """About how many tokens it is."""
     if tokens_per_byte is None:
         return size.fixed_tokens - (-size.text_bytes // BYTES_PER_TOKEN)
-    return size.fixed_tokens - int(-size.text_bytes * tokens_per_byte // 1)
+    return size.fixed_tokens + ceil(size.text_bytes * tokens_per_byte)
 
 
 def message_texts(messages: Iterable[dict[str, Any]]) -> Iterable[str]:

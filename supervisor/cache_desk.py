@@ -131,10 +131,10 @@ class CacheDesk(HedgeDesk):
         if entry.cache:  # also when it crashed the Supervisor, and so is not forgotten in good order
             self._leave_cache(entry)
 
-    def _forget(self, entry: OpenRequest) -> None:
+    def _let_go(self, entry: OpenRequest) -> None:
         if entry.cache:
             self._leave_cache(entry)
-        super()._forget(entry)
+        super()._let_go(entry)
 
     def _leave_cache(self, entry: OpenRequest) -> None:
         """Let one of those who wait for the same answer call for it."""

@@ -199,6 +199,10 @@ class RequestDesk(LoopActor):
             self.send(deployment, cancel)
 
     def _forget(self, entry: OpenRequest) -> None:
-        if entry.timer is not None or entry.pause is not None or entry.hedge is not None:
-            entry.release()
+        if entry.timer is not None or entry.pause is not None or entry.hedge is not None or entry.cache:
+            self._let_go(entry)
         del self._open[entry.state.request_id]
+
+    def _let_go(self, entry: OpenRequest) -> None:
+        """Of what there is beside the request itself; most have nothing."""
+        entry.release()

@@ -25,7 +25,7 @@ MEAN_WEIGHT = 50
 
 def _kept(then: float, at: float) -> float:
     """The share of a value of `then` that is left `at` a later time; all of it at an earlier one."""
-    return math.exp(min(0.0, then - at) / DECAY_SECONDS)
+    return math.exp((then - at) / DECAY_SECONDS) if then < at else 1.0
 
 
 @define(eq=False)
@@ -48,13 +48,14 @@ class LatencyStats:
 
     def succeeded(self, at: float, seconds: float, ttft: float | None, output_tokens: int) -> None:
         """Learn from a call that went well; `ttft` only of streams."""
-        per_token = seconds / max(1, output_tokens)
-        self.samples.append((at, per_token if ttft is None else ttft))
-        first = seconds if ttft is None else ttft
-        rest = 0.0 if ttft is None else max(0.0, seconds - ttft) / max(1, output_tokens)
-        self._measure(at, first, rest)
-        self.calls += 1
-        self.mean_output += (output_tokens - self.mean_output) / min(self.calls, MEAN_WEIGHT)
+        if ttft is None:
+            self.samples.append((at, seconds / max(1, output_tokens)))
+            self._measure(at, seconds, 0.0)
+        else:
+            self.samples.append((at, ttft))
+            self._measure(at, ttft, max(0.0, seconds - ttft) / max(1, output_tokens))
+        self.calls = calls = self.calls + 1
+        self.mean_output += (output_tokens - self.mean_output) / min(calls, MEAN_WEIGHT)
 
     def timed_out(self, at: float, seconds: float) -> None:
         """A time-out counts as its full length."""

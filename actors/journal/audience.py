@@ -35,11 +35,12 @@ class Audience:
     its actors have done what they can, so that a test sees all of it told.
     """
 
-    __slots__ = ("_dispatcher", "_heard", "_listeners", "_timer", "_waiting")
+    __slots__ = ("_at_rest", "_dispatcher", "_heard", "_listeners", "_timer", "_waiting")
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._listeners: list[Callable[[Sequence[Recorded]], object]] = []
+        self._at_rest = dispatcher.at_rest if isinstance(dispatcher, ManualDispatcher) else None
+        self._listeners: tuple[Callable[[Sequence[Recorded]], object], ...] = ()
         self._heard: list[Recorded] = []
         self._timer: Timer | None = None
         self._waiting = False
@@ -49,12 +50,11 @@ class Audience:
 
     def join(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
         """Hear of all that is recorded from now on."""
-        self._listeners.append(listener)
+        self._listeners = (*self._listeners, listener)
 
     def leave(self, listener: Callable[[Sequence[Recorded]], object]) -> None:
         """Hear no more; one that never joined is no error."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+        self._listeners = tuple(other for other in self._listeners if other != listener)
 
     def hear(self, recorded: Recorded) -> None:
         """Take an event that was just recorded."""
@@ -66,9 +66,9 @@ class Audience:
 
     def _tell_soon(self) -> None:
         dispatcher = self._dispatcher
-        if isinstance(dispatcher, ManualDispatcher):
+        if self._at_rest is not None:
             self._waiting = True
-            dispatcher.at_rest(self.tell)
+            self._at_rest(self.tell)
         elif dispatcher.bound and not dispatcher.lost:  # else nobody is in a hurry
             self._waiting = True
             self._timer = dispatcher.clock.call_later(DELAY_SECONDS, self.tell)
@@ -83,7 +83,7 @@ class Audience:
         if not heard:
             return
         self._heard = []
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             try:
                 listener(heard)
             except Exception as error:  # noqa: BLE001  (a bug in one that listens must not hurt a request)

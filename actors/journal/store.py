@@ -127,8 +127,9 @@ class Journal:
             versions[stream] = version
         self._position = position = self._position + 1
         recorded = Recorded(position, stream, version, at, event)
-        if self._audience is not None:  # first: what the writer has to add, of losses, comes after it
-            self._audience.hear(recorded)
+        audience = self._audience
+        if audience is not None:  # first: what the writer has to add, of losses, comes after it
+            audience.hear(recorded)
         self._take(recorded)
         return position
 

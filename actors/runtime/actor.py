@@ -64,6 +64,7 @@ class Inbox:
         self._handlers = actor.message_handlers
         self._dispatcher = dispatcher
         if self._items:
+            self.scheduled = True
             dispatcher.schedule(self)
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -83,6 +84,7 @@ class Inbox:
         items.append((message, reply))
         if not self.scheduled:
             if self._dispatcher is not None:
+                self.scheduled = True
                 self._dispatcher.schedule(self)
         elif len(items) > MAX_MAILBOX:
             items.pop()
@@ -96,6 +98,7 @@ class Inbox:
         """
         self._items.append((message, None))
         if not self.scheduled and self._dispatcher is not None:
+            self.scheduled = True
             self._dispatcher.schedule(self)
 
     def deliver(self, message: Any) -> None:
@@ -144,6 +147,7 @@ class Inbox:
             actor.bury()
         elif items and not self.scheduled:
             assert self._dispatcher is not None
+            self.scheduled = True
             self._dispatcher.schedule(self)
 
 

@@ -29,9 +29,7 @@ __all__ = ["Dispatcher", "EventLoopDispatcher", "ManualDispatcher", "Runnable", 
 class Runnable(Protocol):
     """What a dispatcher runs: an inbox with mail, or a callback in its clothes."""
 
-    scheduled: bool
-
-    def run(self) -> None: ...
+    def run(self) -> object: ...
 
 
 class Mailbox(Protocol):
@@ -105,14 +103,10 @@ class _Draws(Protocol):
 
 
 class _Callback:
-    __slots__ = ("_callback", "scheduled")
+    __slots__ = ("run",)
 
     def __init__(self, callback: Callable[[], object]) -> None:
-        self._callback = callback
-        self.scheduled = False
-
-    def run(self) -> None:
-        self._callback()
+        self.run = callback
 
 
 class EventLoopDispatcher:
@@ -191,7 +185,6 @@ class EventLoopDispatcher:
         return self._draining and self.in_thread()
 
     def schedule(self, runnable: Runnable) -> None:
-        runnable.scheduled = True
         self._ready.append(runnable)
         if self._draining and get_ident() == self._thread_id:
             return  # whoever drains will come to it
@@ -302,16 +295,14 @@ class ManualDispatcher:
         self._manual = clock
         self._rng = rng
         self._ready: deque[Runnable] = deque()
+        self.schedule: Callable[[Runnable], None] = self._ready.append
+        """Run it soon, at the price of a deque's append: nobody has to be woken."""
         self._resting: deque[Callable[[], object]] = deque()
         self._draining = False
         clock.attach(self.run_now)
 
     def __repr__(self) -> str:
         return f"<ManualDispatcher {len(self._ready)} ready · {self._manual!r}>"
-
-    def schedule(self, runnable: Runnable) -> None:
-        runnable.scheduled = True
-        self._ready.append(runnable)
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.schedule(_Callback(callback))

@@ -52,11 +52,15 @@ class Quantiles:
             self._zeros += 1
             return
         key = ceil(log(seconds) * _PER_BIN)  # what the mapping's `key` does, in a third of the time
-        recent = self._recent
-        recent[key] = recent.get(key, 0) + 1
         self.total += seconds
         if seconds > self.longest:
             self.longest = seconds
+        recent = self._recent
+        times = recent.get(key)
+        if times is not None:
+            recent[key] = times + 1
+            return
+        recent[key] = 1
         if len(recent) > MAX_RECENT:
             self._settled()
 

@@ -109,10 +109,11 @@ class UsageState:
         """Count what was recorded, in its order; what is counted already is passed over."""
         position, first, last = self.position, None, None
         for recorded in batch:
-            if recorded.position > position:
-                if recorded.position != position + 1:  # positions have gaps only where events were lost
+            here = recorded.position
+            if here > position:
+                if here != position + 1:  # positions have gaps only where events were lost
                     self.complete = False
-                position = recorded.position
+                position = here
                 if first is None:
                     first = recorded
                 last = recorded

@@ -86,7 +86,8 @@ class Hedging:
 
     def request(self) -> None:
         """A request was accepted."""
-        self._saved = min(MAX_SAVED_HEDGES, self._saved + self.rules.budget)
+        if self._saved < MAX_SAVED_HEDGES:
+            self._saved = min(MAX_SAVED_HEDGES, self._saved + self.rules.budget)
 
     def take(self) -> bool:
         """Whether one more hedge is within the budget; if so it is counted."""
