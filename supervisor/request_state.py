@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct
+from attrs import define
 
 from ..messages.events import (
     AttemptFailed,
@@ -40,7 +40,8 @@ class HedgeState(NamedTuple):
     strategy: str
 
 
-class RequestState(Struct, eq=False):
+@define(eq=False)
+class RequestState:
     """Where a request stands.
 
     Attributes:
@@ -200,7 +201,7 @@ class RequestState(Struct, eq=False):
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values; two states are equal when their snapshots are."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: getattr(self, name) for name in RequestState.__slots__ if name != "__weakref__"}
 
 
 _APPLY: dict[type, Any] = {

@@ -282,8 +282,16 @@ class DeploymentState:
     def _started(self, event: CallStarted, at: float) -> None:
         self.window.expire(at)
         bucket = self.window.add(at, event.reserved, event.starts)
-        call = OpenCall(event.request_id, at, event.reserved, bucket, event.stream, event.probe)
-        call.prompt_bytes, call.fixed_tokens = event.prompt_bytes, event.fixed_tokens
+        call = OpenCall(
+            event.request_id,
+            at,
+            event.reserved,
+            bucket,
+            event.stream,
+            event.probe,
+            prompt_bytes=event.prompt_bytes,
+            fixed_tokens=event.fixed_tokens,
+        )
         if self.ledger is not None and event.set_aside is not None:
             call.set_aside = units(event.set_aside)
             call.entry = self.ledger.add(at, call.set_aside)

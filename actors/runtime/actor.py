@@ -42,13 +42,13 @@ class MailboxFullError(TurnoutError):
 class Inbox:
     """An actor's mail. Its `put` is all it takes to get the actor run.
 
-    Inside it is (message, reply) pairs: our own actors `post` a message without an envelope.
+    Inside it are messages as they are; one that was asked, and not told, is in pykka's envelope.
     """
 
     __slots__ = ("_actor", "_dispatcher", "_handlers", "_items", "closed", "scheduled")
 
     def __init__(self) -> None:
-        self._items: deque[tuple[Any, LoopFuture[Any] | None]] = deque()
+        self._items: deque[Any] = deque()
         self._actor: LoopActor | None = None
         self._dispatcher: Dispatcher | None = None
         self._handlers: dict[type, Callable[[Any], Any]] = {}
@@ -81,7 +81,7 @@ class Inbox:
             MailboxFullError: the actor does not keep up.
         """
         items = self._items
-        items.append((message, reply))
+        items.append(message if reply is None else Envelope(message, reply_to=reply))
         if not self.scheduled:
             if self._dispatcher is not None:
                 self.scheduled = True
@@ -96,7 +96,7 @@ class Inbox:
 
         For what makes less work, and comes at most once for each piece of work that was taken.
         """
-        self._items.append((message, None))
+        self._items.append(message)
         if not self.scheduled and self._dispatcher is not None:
             self.scheduled = True
             self._dispatcher.schedule(self)
@@ -116,8 +116,8 @@ class Inbox:
         self._actor.handle(message, None)
 
     def get(self) -> Envelope[Any]:
-        message, reply = self._items.popleft()
-        return Envelope(message, reply_to=reply)
+        item = self._items.popleft()
+        return item if type(item) is Envelope else Envelope(item)
 
     def empty(self) -> bool:
         return not self._items
@@ -128,21 +128,23 @@ class Inbox:
         self.scheduled = False
         actor = self._actor
         assert actor is not None
-        items = self._items
+        items, handlers = self._items, self._handlers
         turns = len(items)
         if turns > BATCH:
             turns = BATCH
         while turns and not self.closed:
             turns -= 1
-            message, reply = items.popleft()
-            handler = self._handlers.get(type(message))
-            if handler is None or reply is not None:
-                actor.handle(message, reply)
-                continue
-            try:  # what `handle` does, without the call: this is where every hop passes
-                handler(message)
-            except BaseException as error:  # noqa: BLE001  (sorted out there)
-                actor.crashed(error, message)
+            message = items.popleft()
+            handler = handlers.get(type(message))
+            if handler is not None:
+                try:  # what `handle` does, without the call: this is where every hop passes
+                    handler(message)
+                except BaseException as error:  # noqa: BLE001  (sorted out there)
+                    actor.crashed(error, message)
+            elif type(message) is Envelope:
+                actor.handle(message.message, message.reply_to)
+            else:
+                actor.handle(message, None)
         if self.closed:
             actor.bury()
         elif items and not self.scheduled:

@@ -318,14 +318,14 @@ class ManualDispatcher:
         ready, resting = self._ready, self._resting
         try:
             for _ in range(self.MAX_TURNS):
-                if not ready:
-                    if not resting:
-                        return
+                if ready:
+                    if self._rng is not None and len(ready) > 1:
+                        ready.rotate(-self._rng.randrange(len(ready)))
+                    ready.popleft().run()
+                elif resting:
                     resting.popleft()()
-                    continue
-                if self._rng is not None and len(ready) > 1:
-                    ready.rotate(-self._rng.randrange(len(ready)))
-                ready.popleft().run()
+                else:
+                    return
         finally:
             self._draining = False
         msg = f"{self.MAX_TURNS} turns and actors still have mail: messages go round in circles"

@@ -48,17 +48,11 @@ class Behaviour:
         return self.median if not self.spread else rng.lognormvariate(math.log(self.median), self.spread)
 
 
-class _Call:
-    """One call under way."""
-
-    __slots__ = ("timer",)
-
-    def __init__(self) -> None:
-        self.timer: Timer | None = None
+class _Hanging:
+    """A call that will never end by itself."""
 
     def cancel(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+        """Nothing is under way that could be cancelled."""
 
 
 class Upstream:
@@ -79,11 +73,11 @@ class Upstream:
     def check(self, deployment: Any) -> None:
         """Every deployment can be called."""
 
-    def start(self, call: ProviderCall, deliver: Callable[[ProviderFinished], None]) -> _Call:
+    def start(self, call: ProviderCall, deliver: Callable[[ProviderFinished], None]) -> Timer:
         """Begin a call; see `actors.providers.ports.Caller`."""
-        behaviour, under_way = self.by_deployment[call.deployment.id], _Call()
+        behaviour = self.by_deployment[call.deployment.id]
         if behaviour.hangs:
-            return under_way
+            return _Hanging()
         rng = self._rng
         fails = behaviour.error_rate > 0 and rng.random() < behaviour.error_rate
 
@@ -91,8 +85,7 @@ class Upstream:
             outcome = _failure(behaviour.status) if fails else _answer(call, behaviour)
             deliver(ProviderFinished(call.call.call_id, outcome))
 
-        under_way.timer = self._clock.call_later(behaviour.seconds(rng), finish)
-        return under_way
+        return self._clock.call_later(behaviour.seconds(rng), finish)
 
 
 def _failure(status: int) -> CallOutcome:
