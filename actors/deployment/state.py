@@ -408,15 +408,23 @@ class DeploymentState:
         limits, latency, rolling = self.limits, self.latency, self.window
         rolling.expire(now)
         capacity, blocked = self._capacity(now)
-        extra = self._extra(now)
+        tokens_left = tokens_until = starts_left = starts_until = None
+        if limits.tpm is not None or limits.rpm is not None:
+            extra, release = self._extra(now), rolling.next_release()
+            if limits.tpm is not None:
+                tokens_left = limits.tpm - rolling.tokens - extra.tokens
+                tokens_until = self._later(release, extra, extra.tokens)
+            if limits.rpm is not None:
+                starts_left = limits.rpm - rolling.starts - extra.requests
+                starts_until = self._later(release, extra, extra.requests)
         return DeploymentStatus(
             self.id,
             seen,
             len(self.open),
             capacity,
             blocked,
-            None if limits.tpm is None else limits.tpm - rolling.tokens - extra.tokens,
-            None if limits.tpm is None else self._later(rolling.next_release(), extra, extra.tokens),
+            tokens_left,
+            tokens_until,
             rolling.tokens,
             latency.expected_output,
             tuple(latency.samples),
@@ -429,8 +437,8 @@ class DeploymentState:
             None if self.ledger is None else self.ledger.purse(now),
             self.ratio.value,
             self.sickness is not None or (blocked is not None and blocked.reason == "unhealthy"),
-            None if limits.rpm is None else limits.rpm - rolling.starts - extra.requests,
-            None if limits.rpm is None else self._later(rolling.next_release(), extra, extra.requests),
+            starts_left,
+            starts_until,
         )
 
     def _capacity(self, now: float) -> tuple[int, LeftOut | None]:

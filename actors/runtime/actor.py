@@ -58,6 +58,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def _owner(self) -> LoopActor:
+        assert self._actor is not None, "mail for an actor that was not started"
+        return self._actor
+
     def attach(self, actor: LoopActor, dispatcher: Dispatcher) -> None:
         """Deliver to `actor` from now on (mail that came before the start included)."""
         self._actor = actor
@@ -112,8 +117,7 @@ class Inbox:
         if self._items or self.closed:
             self.post(message)
             return
-        assert self._actor is not None
-        self._actor.handle(message, None)
+        self._owner.handle(message, None)
 
     def get(self) -> Envelope[Any]:
         item = self._items.popleft()
@@ -126,8 +130,6 @@ class Inbox:
         """Let the actor handle what is waiting, up to a batch. Called by the dispatcher."""
         # cleared first: a message put from another thread during the run asks for another run
         self.scheduled = False
-        actor = self._actor
-        assert actor is not None
         items, handlers = self._items, self._handlers
         turns = len(items)
         if turns > BATCH:
@@ -140,13 +142,14 @@ class Inbox:
                 try:  # what `handle` does, without the call: this is where every hop passes
                     handler(message)
                 except BaseException as error:  # noqa: BLE001  (sorted out there)
-                    actor.crashed(error, message)
+                    self._owner.crashed(error, message)
             elif type(message) is Envelope:
-                actor.handle(message.message, message.reply_to)
+                reply: Any = message.reply_to
+                self._owner.handle(message.message, reply)
             else:
-                actor.handle(message, None)
+                self._owner.handle(message, None)
         if self.closed:
-            actor.bury()
+            self._owner.bury()
         elif items and not self.scheduled:
             assert self._dispatcher is not None
             self.scheduled = True
