@@ -31,11 +31,16 @@ __all__ = ["POLL_SECONDS", "add_to"]
 POLL_SECONDS = 0.25
 """Between two looks for more, with --follow."""
 
+SINGLE, KINDS = ("router", "budgets"), ("deployment", "request")
+"""Streams of which there is one, and kinds of which there are many."""
+
+STREAMS = "router, budgets, deployment/ID or request/ID"
+
 HELP = "print the events of a journal, line by line"
 EPILOG = f"""\
 The journal may be in use: it is only read, and locks nobody out. Times are UTC.
 
-A stream is router, budgets, deployment/ID or request/ID; without an ID it is all of that kind.
+A stream is {STREAMS}; without an ID it is all of that kind.
 A moment is {HOW}.
 
 Exit code 0: all was printed. 1: it is no journal, or damaged. 130: Ctrl-C, which is how --follow ends.
@@ -72,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was asked for, and with --follow what comes."""
     try:
         wanted = _types(arguments.type)
-        after = _start(arguments.journal, arguments.since)
+        after = _start(arguments)
         after = _print_from(arguments, after, wanted)
         while arguments.follow:
             sys.stdout.flush()
@@ -96,13 +101,30 @@ def _types(names: list[str] | None) -> frozenset[str] | None:
     return None if names is None else frozenset(names)
 
 
-def _start(journal: str, since: str | None) -> int:
+def _start(arguments: argparse.Namespace) -> int:
     """The position behind which to begin."""
-    with SqliteReader.open(journal) as reader:
-        if since is None:
+    with SqliteReader.open(arguments.journal) as reader:
+        if arguments.stream is not None:
+            _must_be_known(reader, arguments.stream, may_come=arguments.follow)
+        if arguments.since is None:
             return 0
-        moment = parse_moment(since, LoopClock().now())
+        moment = parse_moment(arguments.since, LoopClock().now())
         return moment.number if isinstance(moment, Position) else reader.first_after(moment) - 1
+
+
+def _must_be_known(reader: SqliteReader, stream: str, *, may_come: bool) -> None:
+    """Silence should mean that nothing happened, and not that a name was misspelt."""
+    kind, _, name = stream.partition("/")
+    if kind not in {*KINDS, *SINGLE} or (name and kind in SINGLE):
+        hint = did_you_mean(stream, (*SINGLE, *KINDS))
+        msg = f"no stream is called {quoted(stream)}{hint} (it is {STREAMS})"
+        raise Failure(msg)
+    if name and not may_come and not reader.last_version(stream):
+        trimmed = reader.trimmed()
+        more = f"; {trimmed}" if trimmed.events else did_you_mean(stream, reader.versions())
+        complain(
+            f"the journal holds nothing of {quoted(stream)}{more}"
+        )  # a deployment may never have been asked
 
 
 def _print_from(arguments: argparse.Namespace, after: int, wanted: frozenset[str] | None) -> int:
@@ -133,7 +155,7 @@ def _read(
     reader: SqliteReader, stream: str | None, after: int, wanted: frozenset[str] | None
 ) -> Iterator[Recorded]:
     kind = None if stream is None else stream.rstrip("/")
-    if kind is None or kind in {"deployment", "request"}:
+    if kind is None or kind in KINDS:
         return search(reader, after, kind=kind, types=wanted)
     found = reader.read(stream, after)
     return found if wanted is None else (recorded for recorded in found if recorded.event.TYPE in wanted)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,33 @@ def test_a_stream_or_a_kind_of_stream_is_chosen(file, shown, stream):
     streams = {json.loads(line)["stream"] for line in lines}
     assert streams
     assert all(name == stream or name.startswith(f"{stream}/") for name in streams)
+
+
+@pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        ("deployments", "no stream is called 'deployments'; did you mean 'deployment'?"),
+        ("router/eu", "no stream is called 'router/eu'"),
+        ("", "no stream is called ''"),
+    ],
+)
+def test_a_stream_that_cannot_be_is_told(file, shown, stream, told):
+    code, lines, complaint = shown(file, "--stream", stream)
+    assert (code, lines) == (1, [])
+    assert told in complaint
+
+
+@pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        ("deployment/ue", "nothing of 'deployment/ue'; did you mean 'deployment/eu'?"),
+        ("request/nobody", "nothing of 'request/nobody'"),
+    ],
+)
+def test_of_whom_there_is_nothing_is_told_where_a_person_sees_it(file, shown, stream, told):
+    code, lines, complaint = shown(file, "--stream", stream)
+    assert (code, lines) == (0, [])
+    assert told in complaint
 
 
 def test_types_are_chosen_and_a_wrong_one_is_told_with_a_hint(file, shown):
@@ -147,6 +175,16 @@ def test_a_real_ctrl_c_ends_it_with_130(file):
     finally:
         killer.cancel()
     assert (program.returncode, complaint) == (130, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_is_one_line(file):
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "turnout", "events", str(file)]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"turnout: it could not go on: [Errno 28]")
+    assert ended.stderr.count(b"\n") == 1
 
 
 def test_what_is_no_journal_is_one_line(tmp_path, shown):
