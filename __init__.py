@@ -13,36 +13,35 @@ from __future__ import annotations
 import importlib
 import typing
 
-from .messages.errors import (
-    APIConnectionError,
-    APIError,
-    AuthenticationError,
-    BadGatewayError,
-    BadRequestError,
-    ConfigurationError,
-    ContentPolicyViolationError,
-    ContextWindowExceededError,
-    InternalServerError,
-    MidStreamError,
-    NoDeploymentsAvailable,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestError,
-    RouterClosedError,
-    ServiceUnavailableError,
-    Timeout,
-    TurnoutError,
-    UnprocessableEntityError,
-    UnsupportedParamsError,
-)
-from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
-
 if typing.TYPE_CHECKING:
     from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
     from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
+    from .messages.errors import (
+        APIConnectionError,
+        APIError,
+        AuthenticationError,
+        BadGatewayError,
+        BadRequestError,
+        ConfigurationError,
+        ContentPolicyViolationError,
+        ContextWindowExceededError,
+        InternalServerError,
+        MidStreamError,
+        NoDeploymentsAvailable,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestError,
+        RouterClosedError,
+        ServiceUnavailableError,
+        Timeout,
+        TurnoutError,
+        UnprocessableEntityError,
+        UnsupportedParamsError,
+    )
     from .messages.images import Image, ImageGenerationRequest, ImageResponse
     from .messages.moderations import Moderation, ModerationRequest, ModerationResponse
+    from .messages.outcomes import Attempt, Decision, LeftOut, RouteInfo, Usage
     from .messages.requests import CompletionRequest
     from .messages.responses import ModelResponse, ModelResponseStream
     from .messages.settings import AlertingConfig, AllowedFailsPolicy, RetryPolicy
@@ -126,8 +125,32 @@ set_verbose = False
 _HOMES = {
     ".messages.audio": ("SpeechRequest", "SpeechResponse", "TranscriptionRequest", "TranscriptionResponse"),
     ".messages.embeddings": ("Embedding", "EmbeddingRequest", "EmbeddingResponse"),
+    ".messages.errors": (
+        "APIConnectionError",
+        "APIError",
+        "AuthenticationError",
+        "BadGatewayError",
+        "BadRequestError",
+        "ConfigurationError",
+        "ContentPolicyViolationError",
+        "ContextWindowExceededError",
+        "InternalServerError",
+        "MidStreamError",
+        "NoDeploymentsAvailable",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "RequestError",
+        "RouterClosedError",
+        "ServiceUnavailableError",
+        "Timeout",
+        "TurnoutError",
+        "UnprocessableEntityError",
+        "UnsupportedParamsError",
+    ),
     ".messages.images": ("Image", "ImageGenerationRequest", "ImageResponse"),
     ".messages.moderations": ("Moderation", "ModerationRequest", "ModerationResponse"),
+    ".messages.outcomes": ("Attempt", "Decision", "LeftOut", "RouteInfo", "Usage"),
     ".messages.requests": ("CompletionRequest",),
     ".messages.responses": ("ModelResponse", "ModelResponseStream"),
     ".messages.settings": ("AlertingConfig", "AllowedFailsPolicy", "RetryPolicy"),
@@ -135,8 +158,9 @@ _HOMES = {
     ".supervisor.face.router": ("Router",),
     ".supervisor.stream": ("ModelStream", "SpeechStream", "TextCompletionStream"),
 }
-"""Where the names live that bring much along: pydantic, HTTP clients, the event loop. They are imported when
-they are asked for, since who looks into a journal from the command line needs none of it."""
+"""Where the names live. They are imported when they are asked for, since they bring much along: pydantic,
+HTTP clients, the event loop. Who looks into a journal from the command line needs none of it, and may press
+Ctrl-C from the beginning: before `__main__` there is nobody who would hear it."""
 
 if not typing.TYPE_CHECKING:  # a type checker would take any name for one of ours
 

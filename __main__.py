@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from .cli.main import main
+try:
+    from .cli.main import main
+except KeyboardInterrupt:  # the command line, and with it who hears Ctrl-C, was still on its way
+    sys.exit(130)
 
 __all__ = ["main"]
 

@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from .failure import EXIT_FAILED, EXIT_INTERRUPTED, Failure, complain
@@ -64,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return EXIT_FAILED
+    except OSError as error:  # whoever opens a file of the user's says more; this is the disk below stdout
+        _forget_stdout()
+        complain(f"it could not go on: {error}")
+        return EXIT_FAILED
     return code
 
 
@@ -93,13 +97,33 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"turnout {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", parser_class=_CommandParser
+    )
     for name in names:
         import_module(f".{name}", __package__).add_to(commands)
     return parser
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """Takes options before, between and behind what else is said, and tells how its command is used."""
+
+    _intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._intermixed:  # which goes over the words twice, and asks here each time
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True
+        try:
+            parsed, unknown = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+
 def _forget_stdout() -> None:
-    """Whoever read us is gone; without this the interpreter would complain once more at its end."""
+    """Nobody takes what we say; without this the interpreter would complain once more at its end."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -173,6 +173,58 @@ def test_ctrl_c_is_no_traceback_while_a_command_is_still_being_imported(monkeypa
     assert capsys.readouterr() == ("", "")
 
 
+PRESSED_AT = """
+import runpy, sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+sys.argv = ["turnout", "events", "turnout.db"]
+runpy.run_module("turnout", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "turnout.cli",
+        "turnout.cli.main",
+        "argparse",
+        "turnout.cli.events",
+        "msgspec",
+        "turnout.messages.errors",
+    ],
+)
+def test_ctrl_c_is_no_traceback_from_the_first_import_on(module):
+    program = PRESSED_AT.format(module=module)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("words", ["J ID --json", "J --json ID", "--json J ID"])
+def test_options_may_stand_between_what_else_is_said(words, tmp_path, capsys):
+    words = words.replace("J ", f"{tmp_path / 'none.db'} ").split()
+    assert main(["explain", *words]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_a_word_too_many_is_told_with_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", "turnout.db", "an-id", "another"])
+    assert caught.value.code == 2
+    assert "usage: turnout explain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["events", "explain", "stats", "trim"])
+def test_who_looks_into_a_journal_does_not_wait_for_what_a_router_needs(command):
+    program = f"import sys, turnout.cli.{command}; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "asyncio", "httpx", "pydantic", "pykka", "yaml"} & {*imported.stdout.split()}
+
+
 def test_help_knows_every_command_and_a_misspelt_one_is_told_with_all_of_them(capsys):
     for words, code in ((["--help"], 0), (["replai"], 2)):
         with pytest.raises(SystemExit) as exit_:
