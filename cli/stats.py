@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..actors.journal.sqlite_reader import SqliteReader
-from ..actors.usage.actor import NAME, counted_before
+from ..actors.usage.counted import NAME, counted_before
 from ..actors.usage.report import usage_report
 from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import Table, cost, deployment_table, print_table, seconds, share

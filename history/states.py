@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.journal.ports import UnreadableEventError
-from ..actors.usage.actor import NAME as USAGE
+from ..actors.usage.counted import NAME as USAGE
 from ..actors.usage.state import FORMAT, UsageState
 from ..messages.events import EventsLost, RouterStarted
 from ..supervisor.fleet.manager import ROUTER_STREAM

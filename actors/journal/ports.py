@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from attrs import frozen
+import msgspec
 
 from ...messages.errors import TurnoutError
 from ...messages.moments import written
@@ -50,8 +50,7 @@ class UnwritableEventError(JournalError):
         self.position = position
 
 
-@frozen
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """The state of one stream's owner after its event `version`, which has `position`.
 
     Only a shortcut for recovery: what it says can be had by replaying. `state` is JSON-able, and
@@ -65,8 +64,7 @@ class Snapshot:
     state: dict[str, Any]
 
 
-@frozen
-class JournalHealth:
+class JournalHealth(msgspec.Struct, frozen=True):
     """How the journal is.
 
     Attributes:
@@ -109,8 +107,7 @@ class Trimmed(NamedTuple):
         )
 
 
-@frozen
-class Holdings:
+class Holdings(msgspec.Struct, frozen=True):
     """What a store holds, as far as retention must know.
 
     Attributes:
@@ -130,8 +127,7 @@ class Holdings:
     unfinished: bool = False
 
 
-@frozen
-class Trimming:
+class Trimming(msgspec.Struct, frozen=True):
     """How far a trim has come.
 
     Attributes:

@@ -18,7 +18,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from attrs import evolve
 
 from ...messages.errors import ConfigurationError
 from ...messages.events import EventsLost, RequestCancelled, RequestFailed, RequestSucceeded
@@ -237,7 +236,9 @@ class Journal:
             TypeError: the state is not JSON-able.
         """
         # by way of JSON: nothing stays shared, and memory gives back what a file would
-        copy = evolve(snapshot, state=msgspec.json.decode(msgspec.json.encode(snapshot.state)))
+        copy = msgspec.structs.replace(
+            snapshot, state=msgspec.json.decode(msgspec.json.encode(snapshot.state))
+        )
         if self._writer is None:
             self._store.save_snapshot(copy)
         else:

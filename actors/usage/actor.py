@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...messages.commands import ActorCrashed, EventsRecorded, Inspect, SaveSnapshot
 from ...messages.errors import TurnoutError
-from ..journal.ports import ACCOUNT, Snapshot
+from ..journal.ports import Snapshot
 from ..runtime.actor import LoopActor, where_it_broke
+from .counted import NAME, counted_before
 from .report import usage_report
-from .state import UsageState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from ..journal.store import Journal
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
+    from .state import UsageState
 
-__all__ = ["MIN_EVENTS", "NAME", "UsageActor", "counted_before", "recovered"]
+__all__ = ["MIN_EVENTS", "NAME", "UsageActor", "recovered"]
 
 log = logging.getLogger("turnout.usage")
-
-NAME = ACCOUNT
-"""Of the service, and of the stream its snapshots stand under; no event is ever recorded there."""
 
 MIN_EVENTS = 10_000
 """Events between two snapshots, at least."""
@@ -108,14 +106,3 @@ def recovered(journal: Journal) -> tuple[UsageState, int]:
         state.complete = False
         state.position = journal.position
     return state, saved
-
-
-def counted_before(snapshot: Snapshot | None) -> UsageState:
-    """The account that a snapshot holds; an empty one when there is none, or one of another version."""
-    if snapshot is None:
-        return UsageState()
-    try:
-        return UsageState.restore(snapshot.state, snapshot.position)
-    except (ValueError, KeyError, TypeError, IndexError):
-        log.info("the snapshot of what was used is of another version; everything is counted again")
-        return UsageState()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import asdict, frozen
+import msgspec
 
 from ...messages.events import (
     AttemptFailed,
@@ -52,8 +52,7 @@ _HEADS = {
 }
 
 
-@frozen
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One thing that happened to the request.
 
     Attributes:
@@ -69,8 +68,7 @@ class Step:
     facts: dict[str, Any]
 
 
-@frozen
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """What became of one request, and why. `str()` of it is its story.
 
     Attributes:
@@ -114,7 +112,8 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON-ready data."""
-        return asdict(self)
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
 
 
 def explained(
