@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..messages.errors import TurnoutError
+from ..messages.problems import quoted
 from ..supervisor.face.explaining import explanation_from
 from .failure import Failure
 from .journals import add_journal
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from ..supervisor.stories.explanation import Explanation
 
 __all__ = ["add_to"]
+
+STREAM = "request/"
+
+FEWEST = 4
+"""Characters with which a request can be meant without all of its id."""
+
+SHOWN = 5
+"""Requests that are named where more than one may be meant."""
 
 EPILOG = """\
 The journal may be in use: it is only read.
@@ -41,7 +50,10 @@ def add_to(commands: Any) -> None:
     )
     add_journal(parser)
     parser.add_argument(
-        "request", metavar="REQUEST", nargs="?", help="its id, or its stream (default: the last one)"
+        "request",
+        metavar="REQUEST",
+        nargs="?",
+        help="its id or the beginning of it, or its stream (default: the last one)",
     )
     parser.add_argument("--json", action="store_true", help="as data")
     parser.add_argument(
@@ -53,8 +65,8 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         with SqliteReader.open(arguments.journal) as journal:
-            wanted = arguments.request or _last(journal)
-            explanation = explanation_from(journal, wanted.removeprefix("request/"))
+            wanted = _last(journal) if arguments.request is None else _meant(journal, arguments.request)
+            explanation = explanation_from(journal, wanted)
     except TurnoutError as error:
         raise Failure(str(error)) from None
     print(json.dumps(explanation.as_dict(), indent=2) if arguments.json else explanation)
@@ -69,6 +81,20 @@ def _draw(explanation: Explanation, file: Path) -> None:
     from ..history.waterfall import waterfall
 
     write_picture(file, waterfall(explanation))
+
+
+def _meant(journal: SqliteReader, words: str) -> str:
+    """The request with this id, or the only one whose id begins so."""
+    beginning = words.removeprefix(STREAM)
+    if len(beginning) < FEWEST or journal.last_version(STREAM + beginning):
+        return beginning
+    found = journal.beginning_with(STREAM + beginning, SHOWN + 1)
+    if len(found) > 1:
+        names = ", ".join(name.removeprefix(STREAM) for name in found[:SHOWN])
+        more = ", ..." if len(found) > SHOWN else ""
+        msg = f"more than one request begins with {quoted(beginning)}: {names}{more}"
+        raise Failure(msg)
+    return found[0].removeprefix(STREAM) if found else beginning
 
 
 def _last(journal: SqliteReader) -> str:

@@ -80,7 +80,35 @@ def mask_secrets(text: str, *secrets: str | None) -> str:
 
 
 class TurnoutError(Exception):
-    """Base of everything Turnout raises on purpose."""
+    """Base of everything Turnout raises on purpose.
+
+    One that ended a request says which, and how it came to that, whatever its class.
+
+    Attributes:
+        request_id: the request this error ended; None before it was accepted.
+        attempts: after routing, one :class:`~turnout.messages.outcomes.Attempt` per attempt.
+        left_out: where no deployment of the group would do, 32 of them at most, each with its reason.
+        left_out_by_reason: how many more there were.
+        left_out_at: router time at which they were.
+    """
+
+    request_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_by_reason: Mapping[str, int] = {}
+    left_out_at: float = 0.0
+
+    @property
+    def story(self) -> str:
+        """How it came to this: a line for each attempt, and who was left out where nobody could be asked.
+
+        `router.explain(error.request_id)` has the rest.
+        """
+        lines = [_attempt_in_words(attempt) for attempt in self.attempts]
+        if self.left_out or self.left_out_by_reason:
+            out = left_out_in_words(self.left_out, self.left_out_by_reason, self.left_out_at)
+            lines.append(f"left out: {out}")
+        return "\n".join([*lines, f"{type(self).__name__}: {self}"])
 
 
 class ConfigurationError(TurnoutError, ValueError):
@@ -97,7 +125,7 @@ class ConfigurationError(TurnoutError, ValueError):
 
 
 class RouterClosedError(TurnoutError, RuntimeError):
-    """The router was used after `close()`."""
+    """The router was used after `close()`, or closed while a request was open."""
 
 
 class RequestError(TurnoutError):
@@ -109,17 +137,9 @@ class RequestError(TurnoutError):
         model: the model (or group) that was asked.
         deployment_id: whose answer this is; None when no deployment was involved.
         retry_after: seconds after which trying again makes sense, when known.
-        attempts: after routing, one :class:`~turnout.messages.outcomes.Attempt` per attempt.
-        request_id: the request this error ended; None before it was accepted.
-        left_out: where no deployment of the group would do, 32 of them at most, each with its reason.
-        left_out_by_reason: how many more there were.
-        left_out_at: router time at which they were.
     """
 
     status_code: int = 500
-    left_out: tuple[LeftOut, ...] = ()
-    left_out_by_reason: Mapping[str, int] = {}
-    left_out_at: float = 0.0
 
     def __init__(
         self,
@@ -141,23 +161,10 @@ class RequestError(TurnoutError):
             self.status_code = status_code
         self.retry_after = retry_after
         self.request_id = request_id
-        self.attempts: tuple[Attempt, ...] = ()
 
     def __str__(self) -> str:
         where = f" [{self.deployment_id}]" if self.deployment_id else ""
         return f"{self.message}{where}"
-
-    @property
-    def story(self) -> str:
-        """How it came to this: a line for each attempt, and who was left out where nobody could be asked.
-
-        `router.explain(error.request_id)` has the rest.
-        """
-        lines = [_attempt_in_words(attempt) for attempt in self.attempts]
-        if self.left_out or self.left_out_by_reason:
-            out = left_out_in_words(self.left_out, self.left_out_by_reason, self.left_out_at)
-            lines.append(f"left out: {out}")
-        return "\n".join([*lines, f"{type(self).__name__}: {self}"])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, so an error crosses process borders with all it carries."""

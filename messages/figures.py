@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["dollars", "in_seconds", "millionths"]
+__all__ = ["dollars", "in_seconds", "millionths", "spent"]
 
 
 def in_seconds(value: float) -> str:
@@ -12,6 +12,8 @@ def in_seconds(value: float) -> str:
 
 def dollars(amount: float) -> str:
     """Small sums with what is needed to see them."""
+    if amount < 0:
+        return f"-{dollars(-amount)}"
     if not amount or amount >= 1:
         return f"${amount:,.2f}"
     return f"${amount:.3g}" if amount >= 1e-4 else f"${amount:.1e}"
@@ -20,3 +22,10 @@ def dollars(amount: float) -> str:
 def millionths(amount: float) -> str:
     """What one request costs, which is seldom a cent: `$0.000020`."""
     return f"${amount:.6f}" if not amount or amount >= 1e-6 else f"${amount:.1e}"
+
+
+def spent(cost: float | None, charged: float | None) -> str:
+    """What a call cost, or what it is charged where nobody told: `about $0.000020`; empty if unknown."""
+    if cost is not None:
+        return millionths(cost)
+    return "" if charged is None else f"about {millionths(charged)}"

@@ -59,7 +59,9 @@ def _more(item: LeftOut) -> Iterable[str]:
         yield item.detail or "not at all"
     elif item.detail and item.reason in {"budget", "unhealthy"}:
         yield item.detail
-    if item.need is not None:
+    if item.reason == "budget" and (item.has or 0) <= 0:
+        yield "it is used up"
+    elif item.need is not None:
         need, has = (_amount(item.reason, value) for value in (item.need, item.has or 0))
         yield f"needs {need}, has {has}"
 

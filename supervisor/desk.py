@@ -103,9 +103,7 @@ class RequestDesk(LoopActor):
     def _fail(self, entry: OpenRequest, error: TurnoutError, now: float) -> None:
         """The one final reply is an error; it carries every attempt."""
         state = entry.state
-        if isinstance(error, RequestError):
-            error.attempts = state.attempts
-            error.request_id = state.request_id
+        error.attempts, error.request_id = state.attempts, state.request_id
         self._note_end(entry, error, now)
         self._forget(entry)
         if entry.stream is None:

@@ -36,6 +36,8 @@ SCANNED = 4096
 BUSY_SECONDS = 1.0
 """How long a statement waits for someone else who has the file locked."""
 
+LAST_CHARACTER = "\U0010ffff"
+
 LAST_POSITION = """
 SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0),
            ifnull((SELECT max(position) FROM snapshots), 0))
@@ -63,6 +65,7 @@ _LOAD = "SELECT stream, version, position, at, state FROM snapshots WHERE stream
 _ANY_OF_KIND = "SELECT 1 FROM runs WHERE stream >= ? AND stream < ? LIMIT 1"
 # From the end backwards: by the index it would be a walk through all of the kind. The plus signs forbid it.
 _LAST_OF_KIND = "SELECT stream FROM runs WHERE +stream >= ? AND +stream < ? ORDER BY last DESC LIMIT 1"
+_BEGINNING = "SELECT DISTINCT stream FROM runs WHERE stream >= ? AND stream < ? ORDER BY stream LIMIT ?"
 _HAS_TRIMS = "SELECT count(*) FROM pragma_table_info('trims') WHERE name = 'swept'"
 _TRIMMED = "SELECT position, at, events, lost, trimmed_at, reason FROM trims"
 _NEAR = f"{SELECT} WHERE last >= ? ORDER BY last LIMIT 1"
@@ -196,6 +199,11 @@ class SqliteReader:
             return None
         found = self._ask(_LAST_OF_KIND, *kinds)
         return found[0][0] if found else None
+
+    def beginning_with(self, beginning: str, most: int) -> list[str]:
+        """Streams whose names begin so, that many of them at most."""
+        found = self._ask(_BEGINNING, beginning, f"{beginning}{LAST_CHARACTER}", most)
+        return [name for (name,) in found]
 
     def first_after(self, at: float) -> int:
         """The position of the first event after router time `at`; with none, one more than the last."""

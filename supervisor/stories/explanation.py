@@ -24,18 +24,21 @@ from ...messages.events import (
     CooldownEnded,
     CooldownStarted,
     DeploymentPicked,
+    FellBack,
     HedgeRefused,
     HedgeSettled,
     RequestAccepted,
     RequestCancelled,
     RequestFailed,
     RequestSucceeded,
+    RetryScheduled,
+    WaitStarted,
 )
-from ...messages.figures import millionths
+from ...messages.figures import millionths, spent
 from .story import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from ...actors.journal.codec import Recorded
     from ...messages.events import Event
@@ -133,7 +136,8 @@ def explained(
     events = sorted([*recorded, *theirs], key=lambda item: item.position)
     picks = (item.event for item in recorded if isinstance(item.event, DeploymentPicked))
     attempts = {event.call_id: event.attempt for event in picks}
-    steps = [_step(item, first.at, attempts) for item in events]
+    refused = _refused(recorded)
+    steps = [_step(item, first.at, attempts, refused) for item in events]
     if restart is not None:
         steps.append(_left_behind(restart, first.at))
     accepted = first.event if isinstance(first.event, RequestAccepted) else None
@@ -180,6 +184,29 @@ def calls_of(recorded: Sequence[Recorded]) -> list[Call]:
     return [Call(name, begin, ends.get(call_id, last)) for call_id, (name, begin) in picked.items()]
 
 
+def _refused(recorded: Sequence[Recorded]) -> set[int]:
+    """Where somebody was chosen who did not take the call: the group had not heard of its last one yet.
+
+    Nothing else is recorded of that, since it costs the request nothing: it is placed again under the same
+    name, waits, or goes on elsewhere, and no attempt has failed meanwhile.
+    """
+    refused = set()
+    picked: dict[str, int] = {}
+    for item in recorded:
+        event = item.event
+        if isinstance(event, DeploymentPicked):
+            if event.call_id in picked:
+                refused.add(picked[event.call_id])
+            if not event.hedge:
+                picked = {event.call_id: item.position}
+        elif isinstance(event, (WaitStarted, RetryScheduled, FellBack)):
+            refused.update(picked.values())
+            picked = {}
+        elif isinstance(event, AttemptFailed):
+            picked.pop(event.call_id, None)
+    return refused
+
+
 def _of_the_request(calls: Iterable[Recorded], request_id: str) -> Iterator[Recorded]:
     """What the deployments recorded of it: the first tokens, what was used, and cooldowns of its making."""
     ours: dict[str, int] = {}
@@ -202,7 +229,7 @@ def _tells(event: Event) -> bool:
         case CallStarted():
             return event.probe
         case CallFailed():  # what failed is told by the request; what it used is not
-            return event.prompt_tokens + event.completion_tokens > 0
+            return bool(event.prompt_tokens + event.completion_tokens or event.cost or event.charged)
         case _:
             return False
 
@@ -223,26 +250,34 @@ def _result(last: Event) -> str:
 
 
 def _cost(last: Event, calls: Iterable[Recorded]) -> float | None:
+    """All of it: what failed or was given up is paid for, too, and where nobody told goes by its estimate."""
+    lost = [item.event for item in calls if isinstance(item.event, (CallFailed, CallCancelled))]
+    known = [cost for event in lost if (cost := _paid(event)) is not None]
     if isinstance(last, RequestSucceeded):
-        return last.cost
-    costs = [getattr(item.event, "cost", None) for item in calls]
-    known = [cost for cost in costs if cost is not None]
+        return None if last.cost is None else math.fsum((last.cost, *known))
     return math.fsum(known) if known else None
 
 
-def _step(item: Recorded, start: float, attempts: Mapping[str, int]) -> Step:
-    event = item.event
+def _paid(event: CallFailed | CallCancelled) -> float | None:
+    return event.charged if event.cost is None else event.cost
+
+
+def _step(item: Recorded, start: float, attempts: Mapping[str, int], refused: Container[int]) -> Step:
+    event: Any = item.event
     says = _used(event) if isinstance(event, CallFailed) else in_words(event, item.at)
     kind, _, name = item.stream.partition("/")
     if kind == "deployment":
         call_id: str = getattr(event, "call_id", "")
         attempt = f"attempt {attempts.get(call_id, '?')}"
         says = f"{name}: {says.replace(f'call {call_id}', attempt)}"
+    elif item.position in refused:
+        says += f"; {event.decision.deployment_id} refuses after all"
     return Step(max(0.0, item.at - start), event.TYPE, says, _facts(event))
 
 
 def _used(event: CallFailed) -> str:
-    cost = "" if event.cost is None else f", {millionths(event.cost)}"
+    price = spent(event.cost, event.charged)
+    cost = f", {price}" if price else ""
     return f"call {event.call_id} used {event.prompt_tokens} + {event.completion_tokens} tokens{cost}"
 
 

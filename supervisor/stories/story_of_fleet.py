@@ -33,7 +33,7 @@ from ...messages.events import (
     RouterStarted,
     RouterStopped,
 )
-from ...messages.figures import dollars, in_seconds, millionths
+from ...messages.figures import dollars, in_seconds, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +67,9 @@ def _given_up(event: CallCancelled, _at: float) -> str:
 
 def _used(event: CallFailed | CallCancelled) -> str:
     """What a call used, where it did: also one that comes to nothing may have to be paid for."""
-    if not event.prompt_tokens + event.completion_tokens:
-        return ""
-    cost = "" if event.cost is None else f", {millionths(event.cost)}"
-    return f", {event.prompt_tokens} + {event.completion_tokens} tokens{cost}"
+    tokens, price = event.prompt_tokens + event.completion_tokens, spent(event.cost, event.charged)
+    used = f", {event.prompt_tokens} + {event.completion_tokens} tokens" if tokens else ""
+    return used + (f", {price}" if price and (tokens or event.cost or event.charged) else "")
 
 
 def _abandoned(event: CallAbandoned, _at: float) -> str:

@@ -7,6 +7,7 @@ import pytest
 from turnout.actors.journal.sqlite import SqliteStore
 from turnout.actors.journal.store import Journal
 from turnout.actors.usage import actor as usage
+from turnout.actors.usage.state import UsageState
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_a_snapshot_is_saved_now_and_then(make_router, ask, deployment, file, mo
 def test_a_snapshot_of_another_version_is_passed_over(make_router, ask, deployment, file, monkeypatch):
     first = make_router([deployment("eu")], journal=file)
     ask(first)
-    snapshot = usage.UsageState.snapshot
-    monkeypatch.setattr(usage.UsageState, "snapshot", lambda self: {**snapshot(self), "format": 99})
+    snapshot = UsageState.snapshot
+    monkeypatch.setattr(UsageState, "snapshot", lambda self: {**snapshot(self), "format": 99})
     first.close()
     second = make_router([deployment("eu")], journal=file)
     assert second.get_usage_stats()["total"]["successes"] == 1
@@ -131,5 +132,5 @@ def test_nothing_is_left_in_the_stream_of_its_name(make_router, ask, deployment,
     router.close()
     journal = Journal(SqliteStore(file.removeprefix("sqlite:///")))
     assert list(journal.read("usage")) == []
-    assert journal.snapshot("usage").state["format"] == usage.UsageState().snapshot()["format"]
+    assert journal.snapshot("usage").state["format"] == UsageState().snapshot()["format"]
     journal.close()

@@ -9,8 +9,20 @@ import pytest
 from turnout import CompletionRequest, NoDeploymentsAvailable, RequestError, Router
 from turnout.actors.journal.codec import Recorded
 from turnout.actors.journal.memory import MemoryStore
-from turnout.messages.events import EVENT_TYPES, CallStarted, CallSucceeded, CooldownStarted
+from turnout.messages.events import (
+    EVENT_TYPES,
+    AttemptFailed,
+    CallStarted,
+    CallSucceeded,
+    CooldownStarted,
+    DeploymentPicked,
+    FellBack,
+    RequestFailed,
+    WaitStarted,
+)
+from turnout.messages.outcomes import Decision, LeftOut
 from turnout.supervisor.face.explaining import MAX_CALL_EVENTS, MAX_DISTANCE, explanation_from
+from turnout.supervisor.stories.explanation import explained
 from turnout.supervisor.stories.story import _WORDS
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
@@ -47,7 +59,7 @@ def test_of_two_attempts_side_by_side_both_are_told_and_which_was_given_up():
         told = says(one.explain())
     assert "attempt 2 (beside the one before): us" in told[2]
     assert "the other attempt was faster: us is given up after 4.000 s" in told
-    assert "us: attempt 2 is given up (hedged) after 4.000 s, 6 + 0 tokens" in told
+    assert "us: attempt 2 is given up (hedged) after 4.000 s, 6 + 0 tokens, about $0.000006" in told
 
 
 def test_a_stream_that_breaks_off_tells_what_it_cost_all_the_same():
@@ -108,6 +120,32 @@ def test_a_wait_says_that_nobody_was_eligible_and_why():
         "waits in group 'gpt-4', where nobody is eligible, the first release is in 60 s; "
         "left out: eu (at its limit of requests for 60 s: needs 1, has 0)"
     )
+
+
+def picked(deployment_id):
+    decision = Decision("gpt-4", "simple-shuffle", deployment_id, 1)
+    return DeploymentPicked("r", "r.1", 1, decision)
+
+
+FULL = (LeftOut("eu", "rpm", until=5.0, need=1.0, has=0.0),)
+NOBODY = "NoDeploymentsAvailable"
+
+
+@pytest.mark.parametrize(
+    ("then", "refused"),
+    [
+        ([picked("us")], True),
+        ([WaitStarted("r", "gpt-4", 5.0, FULL)], True),
+        ([FellBack("r", "gpt-4", "small", NOBODY, FULL)], True),
+        ([AttemptFailed("r", "r.1", "gpt-4", "eu", "Timeout", 408, 1.0), picked("us")], False),
+        ([RequestFailed("r", NOBODY, 429, 0, 0, 0, 0.0, 1.0)], False),  # the router was closed
+    ],
+)
+def test_somebody_who_was_chosen_and_did_not_take_the_call_is_told_to_have_refused(then, refused):
+    events = [picked("eu"), *then]
+    told = explained([Recorded(n, "request/r", n, 1.0, event) for n, event in enumerate(events, 1)])
+    assert says(told)[0].endswith("; eu refuses after all") == refused
+    assert not any("refuses" in words for words in says(told)[1:])
 
 
 def test_money_and_tags_are_reasons_in_words():

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 
 import pytest
 
-from turnout import NotFoundError, RequestError, Router
+from turnout import (
+    CompletionRequest,
+    ConfigurationError,
+    MidStreamError,
+    NoDeploymentsAvailable,
+    NotFoundError,
+    RequestError,
+    Router,
+    RouterClosedError,
+    ServiceUnavailableError,
+    Timeout,
+    TurnoutError,
+)
 from turnout.__main__ import main
+from turnout.actors.journal.codec import Recorded
+from turnout.actors.journal.sqlite import SqliteStore
+from turnout.messages.events import RequestAccepted
+from turnout.messages.figures import millionths
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
 HELLO = [{"role": "user", "content": "a prompt that nobody but the provider may see"}]
@@ -160,3 +177,130 @@ def test_on_the_command_line_from_a_journal_that_is_in_use(tmp_path, capsys):
     assert capsys.readouterr().err == "turnout: the journal knows no request 'nobody'\n"
     assert main(["explain", str(tmp_path / "none.db")]) == 1
     assert "no such file" in capsys.readouterr().err
+
+
+def test_the_beginning_of_an_id_is_enough_where_only_one_begins_so(tmp_path, capsys):
+    file = tmp_path / "turnout.db"
+    store = SqliteStore(file)
+    accepted = RequestAccepted("abcd01", "completion", "gpt-4", "gpt-4", False, 9.0, 1)
+    names = ["abcd01", "abcd02", "abce", "abce03"]
+    store.append([Recorded(n, f"request/{name}", 1, 1.0, accepted) for n, name in enumerate(names, 1)])
+    store.close()
+    assert main(["explain", str(file), "abcd01"]) == 0
+    assert main(["explain", str(file), "abce0"]) == 0
+    assert main(["explain", str(file), "abce"]) == 0  # whoever has it for a whole name goes first
+    told = capsys.readouterr().out
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("request")] == [
+        "abcd01",
+        "abce03",
+        "abce",
+    ]
+    for words in ("abcd", "request/abcd0"):
+        assert main(["explain", str(file), words]) == 1
+        assert "more than one request begins with" in (complaint := capsys.readouterr().err)
+        assert "abcd01, abcd02\n" in complaint
+    for words in ("", "abc", "abcdef"):
+        assert main(["explain", str(file), words]) == 1
+        assert "knows no request" in capsys.readouterr().err
+
+
+def test_every_error_that_ends_a_request_tells_its_story():
+    def entry(name, group, **params):
+        return deployment(name, group, **params)
+
+    providers = {
+        "down": SimulatedProvider(script=[503], latency=1.0),
+        "hangs": SimulatedProvider(hang=True),
+        "cut": SimulatedProvider(cut_after=1, text="one two three"),
+    }
+    entries = [entry(name, name, rpm=1) for name in ("down", "hangs", "cut", "full", "closed")]
+    entries.append(entry("away", "away"))
+    providers["closed"] = SimulatedProvider(hang=True)
+    providers["away"] = SimulatedProvider(hang=True)
+    clock = FakeClock()
+
+    with Router(entries, caller=SimulatedProviders(providers), clock=clock, seed=3) as one:
+        futures = [
+            one.ask(CompletionRequest(model=model, messages=HELLO, **more), block=False)
+            for model, more in (
+                ("down", {}),
+                ("hangs", {"timeout": 2}),
+                ("full", {}),
+                ("full", {}),
+                ("nobody", {}),
+                ("cut", {"stream": True}),
+                ("away", {}),
+                ("closed", {}),
+            )
+        ]
+        futures[6].cancel()
+        clock.advance(3)
+    ends = {}
+    for future in futures:
+        try:
+            list(future.get())
+        except TurnoutError as error:
+            ends[type(error)] = error
+    assert {one.explain(error.request_id).result for error in ends.values()} == {"failed", "cancelled"}
+    assert set(ends) == {
+        ServiceUnavailableError,
+        Timeout,
+        NoDeploymentsAvailable,
+        NotFoundError,
+        MidStreamError,
+        RequestError,
+        RouterClosedError,
+    }
+    for kind, error in ends.items():
+        assert error.story.splitlines()[-1].startswith(f"{kind.__name__}: ")
+        assert pickle.loads(pickle.dumps(error)).story == error.story
+    assert ends[Timeout].story.splitlines()[0] == "hangs/hangs: Timeout in 2.000 s"
+    assert "left out: full (at its limit of requests for" in ends[NoDeploymentsAvailable].story
+
+
+def test_a_strategy_that_breaks_is_told_with_what_was_tried_before():
+    class Broken:
+        def pick(self, candidates, request, rng):
+            if len(candidates) == 1:
+                raise KeyError("no such thing")
+            return candidates[0]
+
+    providers = {name: SimulatedProvider(script=[503], latency=1.0) for name in ("eu", "us")}
+    one = router([deployment("eu"), deployment("us")], providers, num_retries=1, routing_strategy=Broken())
+    with one, pytest.raises(ConfigurationError) as caught:
+        one.completion("gpt-4", HELLO)
+    first, last = caught.value.story.splitlines()
+    assert first.endswith("ServiceUnavailableError in 1.000 s")
+    assert last.startswith("ConfigurationError: ")
+    assert one.explain(caught.value.request_id).result == "failed"
+
+
+def test_what_was_tried_before_the_router_was_closed_is_told_in_its_error():
+    providers = {"eu": SimulatedProvider(script=[503], latency=1.0), "us": SimulatedProvider(hang=True)}
+    entries = [deployment("eu", weight=1), deployment("us", weight=0)]
+    with router(entries, providers, num_retries=1) as one:
+        future = one.ask(CompletionRequest(model="gpt-4", messages=HELLO), block=False)
+        one._dispatcher.clock.advance(5)
+    with pytest.raises(RouterClosedError) as caught:
+        future.get()
+    assert caught.value.request_id == future.request_id
+    assert caught.value.story == (
+        "gpt-4/eu: ServiceUnavailableError in 1.000 s\nRouterClosedError: the router was closed"
+    )
+    with pytest.raises(RouterClosedError) as caught:
+        one.completion("gpt-4", HELLO)
+    assert (caught.value.request_id, caught.value.attempts) == (None, ())
+    assert caught.value.story.startswith("RouterClosedError: ")
+
+
+def test_what_came_to_nothing_is_in_the_cost_and_in_the_words():
+    providers = {"slow": SimulatedProvider(hang=True), "fast": SimulatedProvider(latency=0.5)}
+    entries = [deployment("slow", weight=1), deployment("fast", weight=0)]
+    with router(entries, providers, hedge_after=1, hedge_budget=1.0) as one:
+        answer = one.completion("gpt-4", HELLO)
+        story = one.explain()
+    (given_up,) = [step for step in story.steps if step.event == "call_cancelled"]
+    assert given_up.facts["cost"] is None
+    assert given_up.facts["charged"] > 0
+    assert given_up.says.endswith(f" tokens, about {millionths(given_up.facts['charged'])}")
+    assert story.cost == answer.route.cost + given_up.facts["charged"]
