@@ -34,7 +34,7 @@ PLAIN_FRAME_SECONDS = 1.0
 IDLE_SECONDS = 2.0
 """Of real time in which nothing would happen, at most: longer pauses of the journal are passed over."""
 
-MAX_SPEED = 1e6
+SPEED, MAX_SPEED = 1.0, 1e6
 
 HELP = "show every deployment and the queue at any moment of a journal"
 EPILOG = f"""\
@@ -65,9 +65,7 @@ def add_to(commands: Any) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--diff", metavar=("A", "B"), nargs=2, help="what changed between two moments")
     what.add_argument("--follow", action="store_true", help="play the journal from there on")
-    parser.add_argument(
-        "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast (%(default)g)"
-    )
+    parser.add_argument("--speed", type=_speed, metavar="N", help=f"N times as fast ({SPEED:g})")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw the moment as a picture")
     parser.add_argument("--json", action="store_true", help="as data; with --follow one object a line")
     parser.set_defaults(run=run)
@@ -75,9 +73,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show a moment, a difference, or the film."""
-    if arguments.svg is not None and (arguments.diff or arguments.follow):
-        msg = "--svg draws one moment: leave --diff and --follow away"
-        raise Failure(msg)
+    _must_go_together(arguments)
     try:
         with Replay(arguments.journal) as replay:
             if arguments.diff:
@@ -85,12 +81,29 @@ def run(arguments: argparse.Namespace) -> int:
             elif arguments.follow:
                 _follow(replay, arguments)
             else:
-                moment = replay.at(arguments.at or Position(replay.last_position()))
+                moment = replay.at(_end(replay) if arguments.at is None else arguments.at)
                 note = before_all(moment, replay.beginning()[1])
                 _show(moment, arguments, note)
     except TurnoutError as error:
         raise Failure(str(error)) from None
     return 0
+
+
+def _must_go_together(arguments: argparse.Namespace) -> None:
+    """What would have no effect is refused, and not passed over."""
+    if arguments.svg is not None and (arguments.diff or arguments.follow):
+        msg = "--svg draws one moment: leave --diff and --follow away"
+        raise Failure(msg)
+    if arguments.diff and arguments.at is not None:
+        msg = "--diff has two moments of its own: leave --at away"
+        raise Failure(msg)
+    if arguments.speed is not None and not arguments.follow:
+        msg = "--speed is that of a film: say --follow"
+        raise Failure(msg)
+
+
+def _end(replay: Replay) -> Position:
+    return Position(replay.last_position())
 
 
 def _speed(text: str) -> float:
@@ -131,12 +144,13 @@ def _diff(replay: Replay, arguments: argparse.Namespace) -> None:
 
 
 def _follow(replay: Replay, arguments: argparse.Namespace) -> None:
-    position, at = replay.place(arguments.at) if arguments.at else replay.beginning()
+    position, at = replay.beginning() if arguments.at is None else replay.place(arguments.at)
     player = Player(replay.world_at(position, at), position, at, replay.events(position))
     with Screen(as_json=arguments.json) as screen:
         frame = FRAME_SECONDS if screen.live else PLAIN_FRAME_SECONDS
+        speed = SPEED if arguments.speed is None else arguments.speed
         while not player.over:
-            played = player.advance(frame * arguments.speed, IDLE_SECONDS * arguments.speed)
+            played = player.advance(frame * speed, IDLE_SECONDS * speed)
             screen.show(player.moment, played)
             if not player.over:
                 _wait(frame)

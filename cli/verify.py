@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ..actors.journal.ports import JournalError, Trimmed
+from ..actors.journal.sqlite_file import cut_short, has_log
 from ..actors.journal.sqlite_history import SqliteHistory
 from ..actors.journal.sqlite_reader import SqliteReader
 from ..history.verify import Findings, Verifier
@@ -73,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _report(reader: SqliteReader) -> dict[str, Any]:
     findings = Findings()
     told: dict[str, Any] = {}
+    if not has_log(reader.path) and (short := cut_short(reader.path)):  # else what is missing may be there
+        findings.add("file", f"the file lacks its end{short}")
     try:
         told = _checked(reader, findings)
     except JournalError as error:  # torn in the middle: what is behind cannot be seen
@@ -95,6 +98,8 @@ def _checked(reader: SqliteReader, findings: Findings) -> dict[str, Any]:
     with Progress("positions", last) as progress:
         for fault in history.faults(progress.tick):
             findings.add("file", f"SQLite finds: {fault}")
+        for stream, position in history.copies_that_differ():
+            findings.add("snapshot", f"there are two of {stream!r}, and they differ", position, stream)
         verifier = Verifier(history.snapshot_places(), history.snapshot_of, trimmed, findings)
         done = 0
         for _, rows in groupby(_rows(history, last), key=attrgetter("batch")):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from ..supervisor.face.metrics_table import cells
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -88,7 +90,7 @@ def screen(command: str, lines: Sequence[str], tints: Mapping[str, str]) -> str:
 
     Lines that hold a word of `tints`, other than the first, are in the colour that is said there.
     """
-    width = MARGIN * 2 + CHARACTER * max(map(len, (f"$ {command}", *lines)))
+    width = MARGIN * 2 + CHARACTER * max(map(cells, (f"$ {command}", *lines)))
     height = MARGIN * 2 + LINE * (len(lines) + 1)
     parts = [rect((0, 0), (width, height), NIGHT, 'rx="8"'), _typed(0, f"$ {command}", MUTED)]
     for number, words in enumerate(lines, start=1):
@@ -102,5 +104,5 @@ def _typed(number: int, words: str, colour: str) -> str:
     if not words:
         return ""
     y = MARGIN + LINE * (number + 0.75)
-    length = f'textLength="{CHARACTER * len(words):.1f}" lengthAdjust="spacingAndGlyphs"'
+    length = f'textLength="{CHARACTER * cells(words):.1f}" lengthAdjust="spacingAndGlyphs"'
     return text(MARGIN, y, words, f'{MONOSPACE} {length} xml:space="preserve"', colour)

@@ -138,11 +138,13 @@ class Replay:
             trimmed = self._reader.trimmed()
             if trimmed.events and position == trimmed.position:  # what happened there may be gone
                 return position, trimmed.at
-            found = self._reader.read(after=position - 1, limit=1) if position > 0 else ()
+            if position <= 0:
+                return self.beginning() if not trimmed.events else (position, 0.0)
+            found = self._reader.read(after=position - 1, limit=1)
             return position, next((recorded.at for recorded in found), 0.0)
         position = self._reader.first_after(when) - 1
         trimmed = self._reader.trimmed()
-        if when < trimmed.at:  # whatever is still there of that time is not all there was
+        if trimmed.events and when < trimmed.at:  # whatever is still there of that time is not all there was
             position = min(position, trimmed.position - 1)
         elif position < trimmed.position:  # what was after that is gone
             position = trimmed.position

@@ -18,6 +18,7 @@ __all__ = [
     "FileLock",
     "check_that_it_is_ours",
     "cut_short",
+    "has_log",
     "open_for_looking",
     "open_for_reading",
     "open_for_writing",
@@ -235,13 +236,18 @@ def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
     )
 
 
+def has_log(path: Path) -> bool:
+    """Whether some of what was written is, or may be, in the write-ahead log beside the file."""
+    return path.with_name(path.name + "-wal").exists()
+
+
 def open_for_looking(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """The same beside nobody, or beside the router that has the file; no other file is made.
 
     A journal that nobody has open has no write-ahead log. SQLite would make one, and leave it there, so the
     file is taken for one that does not change: what is written to it from now on is not seen.
     """
-    if path.with_name(path.name + "-wal").exists():
+    if has_log(path):
         return open_for_reading(path, busy_seconds)
     return sqlite3.connect(
         f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False

@@ -26,13 +26,18 @@ STEPS_BETWEEN_LOOKS = 100_000
 FAULTS = 5
 """Faults that SQLite is asked to name; a file with one has many."""
 
-SNAPSHOT_TABLES = frozenset({"snapshots", "snapshot_history"})
+SNAPSHOT_TABLES = ("snapshots", "snapshot_history")
+"""The latest of each stream, which a router begins with; and some of those before, its copy among them."""
 
 _PLACES = "SELECT stream, position FROM {}"
 _AT = (
     "SELECT stream, version, position, at, state FROM {} "
     "WHERE stream = ? AND position <= ? AND at <= ? ORDER BY position DESC LIMIT 1"
 )
+_COPIES = """
+SELECT a.stream, a.position FROM snapshots a JOIN snapshot_history b USING (stream, position)
+WHERE (a.version, a.at, a.state) <> (b.version, b.at, b.state)
+"""
 _NOTED = "SELECT position, requests FROM open_requests WHERE position <= ? ORDER BY position DESC LIMIT 1"
 _noted = msgspec.json.Decoder(list[tuple[str, int]]).decode
 _position = itemgetter(2)
@@ -57,6 +62,11 @@ class SqliteHistory:
 
     def __repr__(self) -> str:
         return f"<SqliteHistory {str(self._reader.path)!r}>"
+
+    @property
+    def _snapshot_tables(self) -> list[str]:
+        """In their order: of two snapshots at one place, a router would take the first."""
+        return [table for table in SNAPSHOT_TABLES if table in self._tables]
 
     @property
     def keeps_snapshots(self) -> bool:
@@ -84,8 +94,12 @@ class SqliteHistory:
 
     def snapshot_places(self) -> list[tuple[str, int]]:
         """Where there is a snapshot: its stream and position, each stream's in order."""
-        tables = self._tables & SNAPSHOT_TABLES
+        tables = self._snapshot_tables
         return sorted({place for table in tables for place in self._reader._ask(_PLACES.format(table))})
+
+    def copies_that_differ(self) -> list[tuple[str, int]]:
+        """Where the latest snapshot of a stream is not what its copy among the earlier ones says."""
+        return sorted(self._reader._ask(_COPIES)) if self.keeps_snapshots else []
 
     def snapshot_of(self, stream: str, position: int) -> Snapshot | None:
         """The snapshot at this place; None when a later one has taken it.
@@ -103,7 +117,7 @@ class SqliteHistory:
         """
         found = [
             row
-            for table in self._tables & SNAPSHOT_TABLES
+            for table in self._snapshot_tables
             for row in self._reader._ask(_AT.format(table), stream, position, at)
         ]
         return _snapshot(max(found, key=_position)) if found else None

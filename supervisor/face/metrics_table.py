@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from unicodedata import combining, east_asian_width
 
 from ...messages.figures import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NOTHING", "Table", "cost", "deployment_table", "print_table", "seconds", "share"]
+__all__ = ["NOTHING", "Table", "cells", "cost", "deployment_table", "print_table", "seconds", "share"]
 
 NOTHING = "–"
 
@@ -109,7 +110,19 @@ def print_table(table: Table, out: TextIO | None = None) -> None:
 
 def _widths(table: Table) -> list[int]:
     grid: list[Sequence[str]] = [table.columns, *table.rows]
-    return [max(len(row[position]) for row in grid) for position in range(len(table.columns))]
+    return [max(cells(row[position]) for row in grid) for position in range(len(table.columns))]
+
+
+def cells(text: str) -> int:
+    """Columns of a terminal that a text takes: an ideograph takes two, an accent that is added none."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in text)
+
+
+def _filled(cell: str, width: int, *, left: bool) -> str:
+    room = " " * (width - cells(cell))
+    return cell + room if left else room + cell
 
 
 def plain(table: Table) -> list[str]:
@@ -118,7 +131,7 @@ def plain(table: Table) -> list[str]:
     return [
         (" " * GAP)
         .join(
-            cell.ljust(width) if position in (0, len(row) - 1) else cell.rjust(width)
+            _filled(cell, width, left=position in (0, len(row) - 1))
             for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         .rstrip()

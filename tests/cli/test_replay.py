@@ -1,6 +1,8 @@
 """`replay`: a moment as tables or as data, what changed between two, and the journal as a film."""
 
 import json
+import sys
+from io import StringIO
 
 import pytest
 
@@ -11,6 +13,7 @@ from turnout.cli.main import main
 from turnout.cli.replay_views import FRAME_LINES, MAX_LATEST, MAX_ROWS, fitting, tables
 from turnout.history import Moment
 from turnout.messages.events import CooldownStarted
+from turnout.supervisor.face.metrics_table import Table, print_table
 from turnout.supervisor.request_state import RequestState
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders
 
@@ -183,7 +186,16 @@ def test_without_rich_a_film_is_text(replay, monkeypatch):
     assert "gpt-4/eu" in out
 
 
-@pytest.mark.parametrize("arguments", [("--at", "soon"), ("--diff", "10m", "x")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--at", "soon"),
+        ("--at", ""),
+        ("--diff", "10m", "x"),
+        ("--diff", "10m", "5m", "--at", "1m"),
+        ("--speed", "2"),
+    ],
+)
 def test_a_wrong_moment_is_one_line(replay, arguments):
     code, out, complaint = replay(*arguments)
     assert (code, out, complaint.count("\n")) == (1, "", 1)
@@ -194,3 +206,17 @@ def test_a_speed_is_a_number_above_nothing(replay, speed):
     with pytest.raises(SystemExit) as exit_:
         replay("--follow", "--speed", speed)
     assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize("how", [True, False])
+def test_wide_characters_move_no_column(how, monkeypatch):
+    if not how:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    out = StringIO()
+    rows = [("größe-模型", "1", "half-open"), ("e\u0301u", "22", "well")]
+    print_table(Table("Deployments", ("name", "count", "state"), rows), out)
+    _, _, *lines = out.getvalue().splitlines()
+    assert [line.rstrip() for line in lines] == [
+        f"größe-模型{1:>7}  half-open",
+        f"e\u0301u{22:>15}  well",
+    ]

@@ -156,7 +156,7 @@ def test_money_and_tags_are_reasons_in_words():
         assert "left out: us (tagged otherwise: free)" in says(one.explain())[1]
         with pytest.raises(NoDeploymentsAvailable) as caught:
             one.completion("gpt-4", HELLO, tags=["paid"])
-    out = "eu (too little left in the budget for 6400 s: provider:openai: needs $1.6e-05, has $0.00)"
+    out = "eu (too little left in the budget for 6400 s: provider:openai: it is used up)"
     assert caught.value.story.splitlines()[0] == f"left out: {out}, us (tagged otherwise: free)"
 
 

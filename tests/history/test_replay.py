@@ -165,6 +165,14 @@ def test_before_the_beginning_there_is_nothing_and_after_the_end_what_was_left(l
         assert replay.at(Position(10**9)).position == end.position
 
 
+@pytest.mark.parametrize("when", [-1.0, "0001-01-01", "1969-12-31T23:59:59Z", Position(0)])
+def test_before_all_time_there_is_nothing_and_nothing_is_said_to_be_gone(lives, when):
+    with Replay(lives) as replay:
+        moment = replay.at(when)
+        assert (moment.position, moment.deployments) == (0, {})
+        assert replay.at(Position(0)).at == replay.beginning()[1]
+
+
 def test_a_nonsensical_moment_is_refused(lives):
     with Replay(lives) as replay, pytest.raises(ConfigurationError, match="no moment"):
         replay.at("next tuesday")

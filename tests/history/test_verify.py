@@ -92,6 +92,27 @@ def test_a_row_that_is_gone_is_missed(lived):
     assert any(kind == "position" and "missing" in text for kind, text in found)
 
 
+@pytest.mark.parametrize("table", ["snapshots", "snapshot_history"])
+def test_of_a_snapshot_and_its_copy_both_are_looked_at(tmp_path, table):
+    file = tmp_path / "j.db"
+    write(file, (1, "deployment/a", 1), snapshots=[Snapshot("deployment/a", 1, 1, 1001.0, {})])
+    change(file, "INSERT OR REPLACE INTO snapshot_history SELECT * FROM snapshots")
+    change(file, f"UPDATE {table} SET state = '{{'")
+    found = told(verified(file))
+    assert ("snapshot", "there are two of 'deployment/a', and they differ") in found
+
+
+def test_a_file_that_lacks_its_end_is_not_whole_though_all_events_are_there(tmp_path):
+    file = tmp_path / "j.db"
+    write(file, (1, "deployment/a", 1))
+    change(file, "CREATE TABLE other AS SELECT hex(zeroblob(50000)) AS x")
+    with file.open("rb+") as opened:
+        opened.truncate(file.stat().st_size - 100)
+    (found,) = told(verified(file))
+    assert found[0] == "file"
+    assert "cut short" in found[1]
+
+
 def test_a_version_that_jumps_where_no_position_is_missing_is_found(tmp_path):
     write(tmp_path / "j.db", (1, "deployment/a", 1), (2, "deployment/a", 5))
     assert told(verified(tmp_path / "j.db")) == [
