@@ -45,8 +45,8 @@ class RequestDesk(LoopActor):
     def _record(self, entry: OpenRequest, event: Event, now: float) -> None:
         state = entry.state
         state.apply(event, now)
-        entry.version += 1
-        self._journal.append(entry.stream_name, entry.version, now, event)
+        entry.version = version = entry.version + 1
+        self._journal.append(entry.stream_name, version, now, event)
 
     def _deliver(self, message: Any) -> None:
         """A timer's message to myself."""

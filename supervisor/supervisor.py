@@ -160,36 +160,38 @@ class Supervisor(CacheDesk):
 
     def _enter(self, message: Dispatch, now: float) -> OpenRequest:
         """Take the request into the books: from here on it will get its one reply."""
-        request, rules = message.request, self._rules
-        target = self._directory.find(request.model)
+        request, request_id, rules = message.request, message.request_id, self._rules
+        model, demand = request.model, request.demand()
+        target = self._directory.find(model)
         priority = rules.default_priority if request.priority is None else request.priority
+        wishes = wishes_of(request, rules.reading)
+        streamed = bool(getattr(request, "stream", False))
         entry = OpenRequest(
-            RequestState(message.request_id),
-            "request/" + message.request_id,
-            request.model,
+            RequestState(request_id),
+            "request/" + request_id,
+            model,
             request,
             message.reply,
-            request.demand(),
-            bool(getattr(request, "stream", False)),
+            demand,
+            streamed,
             target,
             NO_FALLBACKS if request.disable_fallbacks else message.fallbacks or rules.fallbacks,
             0 if priority is None else priority,
             rules.wait_when_exhausted or priority is not None,
-            wishes=wishes_of(request, rules.reading),
+            wishes=wishes,
             blocking=message.blocking,
         )
         seconds = request.timeout or rules.timeout or MAX_CALL_SECONDS
-        request_id = message.request_id
         accepted = RequestAccepted(
             request_id,
             request.KIND,
-            request.model,
-            request.model if target is None else target.group,
-            entry.streamed,
+            model,
+            model if target is None else target.group,
+            streamed,
             now + seconds,
-            entry.demand.input_tokens,
+            demand.input_tokens,
             priority,
-            particulars_of(request, entry.demand, entry.wishes),
+            particulars_of(request, demand, wishes),
         )
         self._record(entry, accepted, now)
         self._open[request_id] = entry

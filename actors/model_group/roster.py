@@ -289,7 +289,7 @@ class Roster:
         """Whether the prompt must be counted to know if this is right: it is near somebody's tpm."""
         if isinstance(picked, NonePicked):
             return picked.countable
-        return count_decides(picked.candidate, demand)
+        return self._with_tpm > 0 and count_decides(picked.candidate, demand)
 
     def could_fit(self, refused: LeftOut, demand: Demand) -> bool:
         """Whether a deployment that refused a prompt for its tokens may take it when they are counted."""
