@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -111,9 +112,10 @@ class ManualClock:
             raise ValueError(msg)
         target = self._now + seconds
         self._pump()
-        while (when := self.next_timer()) is not None and when <= target:
-            self._fire()
-        self._now = max(self._now, target)
+        while self._fire(target):
+            pass
+        if target > self._now:
+            self._now = target
 
     def sleep_through(self, seconds: float) -> None:
         """Let `seconds` pass in which nothing runs, as when a machine sleeps: timers will ring late."""
@@ -122,21 +124,27 @@ class ManualClock:
 
     def step(self) -> bool:
         """Move to the next timer and fire it; False when there is none."""
-        if self.next_timer() is None:
-            return False
-        self._fire()
-        return True
+        return self._fire(math.inf)
 
-    def _fire(self) -> None:
-        """Fire the first timer, which is none that was cancelled."""
-        when, _, timer = heapq.heappop(self._timers)
-        if when > self._now:
-            self._now = when
-        callback, timer.callback = timer.callback, None
-        assert callback is not None
-        callback()
-        for pump in self._pumps:
-            pump()
+    def _fire(self, until: float) -> bool:
+        """Move to the next timer and fire it, if it is due by then."""
+        timers = self._timers
+        while timers:
+            when, _, timer = timers[0]
+            callback = timer.callback
+            if callback is not None and when > until:
+                return False
+            heapq.heappop(timers)
+            if callback is None:
+                self._cancelled -= 1
+                continue
+            timer.callback = None
+            if when > self._now:
+                self._now = when
+            callback()
+            self._pump()
+            return True
+        return False
 
     def next_timer(self) -> float | None:
         """When the next timer is due, in router time; None when there is none."""
