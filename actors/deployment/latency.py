@@ -40,11 +40,11 @@ class LatencyStats:
     penalised_at: float = 0.0
     mean_output: float = MEAN_OUTPUT_TOKENS
     calls: int = 0
+    expected_output: int = field(init=False)
+    """Output tokens to set aside for a call that sets no maximum: the mean, in whole tokens."""
 
-    @property
-    def expected_output(self) -> int:
-        """Output tokens to set aside for a call that sets no maximum."""
-        return round(self.mean_output)
+    def __attrs_post_init__(self) -> None:
+        self.expected_output = round(self.mean_output)
 
     def succeeded(self, at: float, seconds: float, ttft: float | None, output_tokens: int) -> None:
         """Learn from a call that went well; `ttft` only of streams."""
@@ -56,6 +56,7 @@ class LatencyStats:
             self._measure(at, ttft, max(0.0, seconds - ttft) / max(1, output_tokens))
         self.calls = calls = self.calls + 1
         self.mean_output += (output_tokens - self.mean_output) / min(calls, MEAN_WEIGHT)
+        self.expected_output = round(self.mean_output)
 
     def timed_out(self, at: float, seconds: float) -> None:
         """A time-out counts as its full length."""

@@ -65,12 +65,13 @@ class RollingWindow:
         bucket = buckets[-1] if buckets else None
         apart = GRAIN_SECONDS if len(buckets) >= EXACT_BUCKETS else 0.0
         if bucket is None or (now > bucket.at and now - bucket.first >= apart):
-            bucket = Bucket(now, now)
+            bucket = Bucket(now, now, starts, tokens)
             buckets.append(bucket)
-        elif now > bucket.at:
-            bucket.at = now
-        bucket.starts += starts
-        bucket.tokens += tokens
+        else:
+            if now > bucket.at:
+                bucket.at = now
+            bucket.starts += starts
+            bucket.tokens += tokens
         self.starts += starts
         self.tokens += tokens
         return bucket
