@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ from ..actors.runtime.clock import LoopClock
 from ..messages.errors import ConfigurationError
 from ..testing.simulation.marks import MARKS
 from ..testing.simulation.run import DEFAULT_HOURS, Summary, run_seeds
-from ..testing.simulation.shrink import shrink
+from ..testing.simulation.shrink import MAX_SECONDS
 from ..testing.simulation.tally import Tally
 from .failure import EXIT_FAILED, Failure
+from .histories import play_history, tell_failures, tell_shorter
 from .play import SCENARIO_SEEDS, play_scenario
 from .progress import Progress
 
@@ -28,13 +28,6 @@ __all__ = ["add_to"]
 SEEDS = 200
 MOST_SEEDS = 1 << 32
 MOST_SECONDS = 86_400.0
-TOLD = 5
-"""Failures that are told of; all of them are counted."""
-
-SHOWN = 40
-WIDTH = 200
-"""Events of a shortened history that are shown, and characters of each."""
-
 HELP = "run the router in simulated worlds and hold it to its invariants"
 EPILOG = """\
 Each seed draws a world (groups, deployments, limits, strategy, retries, fallbacks), then what befalls
@@ -48,6 +41,11 @@ examples:
   python -m turnout simulate --seed 4711
   python -m turnout simulate --for 60
   python -m turnout simulate --seeds 1000 --tally tally.json    # again and again: it adds up
+
+Of the first failure a shorter history is looked for, told, and written to a file that runs it again:
+
+  python -m turnout simulate --history turnout-history-4711.json
+  python -m turnout simulate --seed 4711 --shrink-for 300 --write-history short.json
 
 With a scenario it answers "what happens to my p95, my errors and my bill if azure-eu goes down for ten
 minutes?": deployments, limits, prices, latencies and a rate of requests in, a table and a chart out.
@@ -102,6 +100,25 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--stop-at-first", action="store_true", help="run no more seeds after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="look for no shorter history of a failure")
     parser.add_argument(
+        "--shrink-for",
+        type=_seconds,
+        default=MAX_SECONDS,
+        metavar="SECONDS",
+        help="look for it so long at most (%(default)g); Ctrl-C ends the search with the best so far",
+    )
+    parser.add_argument(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="run the short history of a failure once more, and tell it",
+    )
+    parser.add_argument(
+        "--write-history",
+        type=Path,
+        metavar="FILE",
+        help="write the short history there (turnout-history-SEED.json)",
+    )
+    parser.add_argument(
         "--tally", type=Path, metavar="FILE", help="add to what earlier runs came to, and judge all of them"
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="of a scenario: write a chart there")
@@ -113,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the seeds; 0 when all went well."""
     if arguments.scenario is not None:
         return play_scenario(arguments.scenario, arguments.seeds or SCENARIO_SEEDS, arguments.svg)
+    if arguments.history is not None:
+        return play_history(arguments.history)
     tally = None if arguments.tally is None else _tally(arguments.tally)
     first = _first(arguments)
     summary = Summary()
@@ -121,7 +140,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"seeds from {first} on, for {arguments.seconds:g} s", flush=True)
         _run(arguments, _in_time(first, arguments), summary)
-    _tell_failures(summary, shrinks=not arguments.no_shrink)
+    tell_failures(summary.failures)
+    if summary.failures and not arguments.no_shrink:
+        tell_shorter(summary.failures[0], arguments.shrink_for, arguments.write_history)
     everything = Tally() if tally is None else tally
     everything.add(summary, first, arguments.hours)
     _tell_sum(summary, first)
@@ -181,13 +202,6 @@ def _keep(path: Path | None, outcome: Outcome) -> None:
             file.write(f"{outcome.seed} {outcome.hours:g}  # {outcome.invariant}\n")
 
 
-def _tell_failures(summary: Summary, *, shrinks: bool) -> None:
-    for outcome in summary.failures[:TOLD]:
-        _tell(outcome)
-    if summary.failures and shrinks:
-        _tell_shorter(summary.failures[0])
-
-
 def _tell_sum(summary: Summary, first: int) -> None:
     alone = Tally()
     alone.add(summary, first, 0.0)
@@ -208,30 +222,6 @@ def _verdict(tally: Tally, marks_from: int) -> int:
     if missing and tally.seeds > 1:
         print("never reached: " + ", ".join(missing))
     return EXIT_FAILED if tally.failed or (missing and tally.seeds >= marks_from) else 0
-
-
-def _tell(outcome: Outcome) -> None:
-    print(f"\nseed {outcome.seed}: {outcome.problem}")
-    print(f"  in {outcome.options}")
-    print(f"  again: python -m turnout simulate --seed {outcome.seed} --hours {outcome.hours:g}")
-    sys.stdout.flush()
-
-
-def _tell_shorter(outcome: Outcome) -> None:
-    """The shortest history that goes wrong in the same way."""
-    try:
-        shrunk = shrink(outcome)
-    except ImportError:
-        print("  (with hypothesis installed a shorter history would be looked for)")
-        return
-    shortest = shrunk.outcome
-    print(
-        f"\nthe shortest history found ({shrunk.draws_before} draws made {shrunk.draws}, "
-        f"{shrunk.runs} runs): {shortest.requests} requests, {shortest.events} events"
-    )
-    print(f"  {shortest.problem}\n  in {shortest.options}")
-    for line in shortest.last[-SHOWN:]:
-        print(f"  {line[:WIDTH]}")
 
 
 def _count(text: str) -> int:

@@ -113,21 +113,26 @@ class Callers:
 
     def ask(
         self, router: Router, clock: Clock, number: int = 0, fields: dict[str, Any] | None = None
-    ) -> None:
-        """Somebody sends a request; `number` tells those apart who do at the same moment."""
+    ) -> SimulatedCaller | None:
+        """Somebody sends a request; `number` tells those apart who do at the same moment.
+
+        None: it was refused at once.
+        """
         chance = self.chance.part(f"caller {number}")
         drawn = self._draw(chance) if fields is None else fields
         request = CompletionRequest(**drawn)
         self.asked += 1
         try:
-            future = router.ask(request, block=False)
+            with self.chance.asking(number):
+                future = router.ask(request, block=False)
         except MailboxFullError:
             self.marks.sometimes("mailbox full")
-            return
+            return None
         except TurnoutError:  # refused at the edge: a list of fallbacks that makes no sense, for one
             self.refused += 1
-            return
+            return None
         caller = SimulatedCaller(future.request_id, clock.now(), drawn, future)
+        self.chance.asked(number, caller.request_id)
         self.open[caller.request_id] = caller
         self.fields[caller.request_id] = drawn
         self._forget_the_oldest()
@@ -137,6 +142,7 @@ class Callers:
         if not self.calm and "leaving" in self.options.faults and chance.one_in(4):
             leave_after = chance.exponential(chance.choice((0.5, 5.0)))
             clock.call_later(leave_after, lambda: self._leave(caller))
+        return caller
 
     def _forget_the_oldest(self) -> None:
         """One that is still open begins anew as the youngest: what it asked for binds its calls to come."""
@@ -148,7 +154,7 @@ class Callers:
 
     def _draw(self, chance: Chance) -> dict[str, Any]:
         """The fields of a request, most of them left out."""
-        model = chance.choice(self._names) if chance.below(2) else chance.choice(self.options.groups)
+        model = chance.pick("model", self._names if chance.below(2) else self.options.groups)
         fields: dict[str, Any] = {"model": model, "messages": _MESSAGES}
         kind = chance.below(64)
         if kind < 32:  # half of them are as plain as can be

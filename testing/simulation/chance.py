@@ -12,6 +12,7 @@ their place (`PartedChance`).
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
@@ -19,9 +20,19 @@ from attrs import define, field
 from ...actors.runtime.chance import make_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["FINE", "MAX_TAPE", "Chance", "DrawnChance", "Part", "PartedChance", "SeededChance", "TapedChance"]
+__all__ = [
+    "FINE",
+    "MAX_TAPE",
+    "Chance",
+    "DrawnChance",
+    "Named",
+    "Part",
+    "PartedChance",
+    "SeededChance",
+    "TapedChance",
+]
 
 T = TypeVar("T")
 
@@ -53,6 +64,14 @@ class Chance:
         """The draws for one request, which belong to the turn that it came in."""
         return self
 
+    @contextmanager
+    def asking(self, _number: int) -> Iterator[None]:
+        """Caller `_number` of this turn asks: a request that shows up meanwhile is the caller's."""
+        yield
+
+    def asked(self, _number: int, _request_id: str) -> None:
+        """That caller's request has this id."""
+
     def randrange(self, n: int) -> int:
         """The name by which a dispatcher draws which of the actors with mail runs next."""
         return self.below(n)
@@ -72,6 +91,14 @@ class Chance:
     def choice(self, options: Sequence[T]) -> T:
         """One of them; the first is the dullest."""
         return options[self.below(len(options))]
+
+    def pick(self, _what: str, names: Sequence[str]) -> str:
+        """One of them; a history that is shortened finds it by its name, whoever else is gone."""
+        return names[self.below(len(names))]
+
+    def surely(self) -> bool:
+        """True, whatever the seed; a history that is shortened may have it otherwise."""
+        return self.below(2) == 1
 
     def between(self, low: float, high: float) -> float:
         """Evenly between two numbers."""
@@ -107,6 +134,9 @@ class SeededChance(Chance):
     def below(self, n: int) -> int:
         return int(self._random() * n) if n > 1 else 0
 
+    def surely(self) -> bool:
+        return True
+
 
 class TapedChance(Chance):
     """Draws that were written down; when the tape is at its end every draw is 0."""
@@ -127,6 +157,25 @@ class TapedChance(Chance):
         return drawn
 
 
+class Named(int):
+    """A draw of one among some names: which place it had, and the name.
+
+    Attributes:
+        what: what the names are of: "group".
+        name: that was drawn.
+    """
+
+    what: str
+    name: str
+
+    @classmethod
+    def of(cls, place: int, what: str, name: str) -> Named:
+        """The draw of `name`, which stood at this place."""
+        drawn = cls(place)
+        drawn.what, drawn.name = what, name
+        return drawn
+
+
 @define
 class _Notes:
     """What was drawn: in its order, and by what it was for."""
@@ -136,6 +185,7 @@ class _Notes:
     turn: int = 0
     came: dict[str, PartedChance] = field(factory=dict)
     newcomers: int = 0
+    asking: int | None = None
 
 
 class PartedChance(Chance):
@@ -150,7 +200,7 @@ class PartedChance(Chance):
     """
 
     def __init__(self, source: int | Mapping[Part, Sequence[int]]) -> None:
-        self._draw = _from_seed(source) if isinstance(source, int) else _from_notes(source)
+        self._draw: _Draw = _SeededDraw(source) if isinstance(source, int) else _NotedDraw(source)
         self._notes = _Notes()
         self._turn: int | None = None
         self._name = ""
@@ -180,10 +230,28 @@ class PartedChance(Chance):
     def of(self, request_id: str) -> PartedChance:
         notes = self._notes
         known = notes.came.get(request_id)
-        if known is None:
+        if known is None and notes.asking is not None:
+            known = self._came(request_id, f"request of {notes.asking}")
+        elif known is None:  # nobody's: a health check
             notes.newcomers += 1
-            known = notes.came[request_id] = self._child(f"request {notes.newcomers}", notes.turn)
+            known = self._came(request_id, f"newcomer {notes.newcomers}")
         return known
+
+    @contextmanager
+    def asking(self, number: int) -> Iterator[None]:
+        self._notes.asking = number
+        try:
+            yield
+        finally:
+            self._notes.asking = None
+
+    def asked(self, number: int, request_id: str) -> None:
+        if request_id not in self._notes.came:
+            self._came(request_id, f"request of {number}")
+
+    def _came(self, request_id: str, name: str) -> PartedChance:
+        came = self._notes.came[request_id] = self._child(name, self._notes.turn)
+        return came
 
     def _child(self, name: str, turn: int | None) -> PartedChance:
         child = PartedChance({})
@@ -196,27 +264,76 @@ class PartedChance(Chance):
     def below(self, n: int) -> int:
         if n < 2:
             return 0
-        notes = self._notes
-        part = (notes.turn if self._turn is None else self._turn, self._name)
-        drawn_before = notes.parts.setdefault(part, [])
-        drawn = self._draw(part, len(drawn_before), n)
-        drawn_before.append(drawn)
-        notes.tape.append(drawn)
+        part = self._part()
+        return self._note(part, self._draw.below(part, n))
+
+    def pick(self, what: str, names: Sequence[str]) -> str:
+        part = self._part()
+        place = self._draw.place(part, what, names)
+        if len(names) > 1:
+            self._note(part, Named.of(place, what, names[place]))
+        return names[place]
+
+    def surely(self) -> bool:
+        part = self._part()
+        return self._note(part, self._draw.surely(part)) == 1
+
+    def _part(self) -> Part:
+        return self._notes.turn if self._turn is None else self._turn, self._name
+
+    def _note(self, part: Part, drawn: int) -> int:
+        self._notes.parts.setdefault(part, []).append(drawn)
+        self._notes.tape.append(int(drawn))
         return drawn
 
 
-def _from_seed(seed: int) -> Callable[[Part, int, int], int]:
+class _SeededDraw:
     """The draws of a `SeededChance`."""
-    random = make_rng(seed).random
-    return lambda _part, _at, n: int(random() * n)
+
+    def __init__(self, seed: int) -> None:
+        self._random = make_rng(seed).random
+
+    def below(self, _part: Part, n: int) -> int:
+        return int(self._random() * n)
+
+    def surely(self, _part: Part) -> int:
+        return 1
+
+    def place(self, part: Part, _what: str, names: Sequence[str]) -> int:
+        return self.below(part, len(names)) if len(names) > 1 else 0
 
 
-def _from_notes(notes: Mapping[Part, Sequence[int]]) -> Callable[[Part, int, int], int]:
-    def draw(part: Part, at: int, n: int) -> int:
-        given = notes.get(part, ())
-        return min(given[at], n - 1) if at < len(given) else 0
+class _NotedDraw:
+    """Those of another history. Where there is one name left, the draw among several is passed over."""
 
-    return draw
+    def __init__(self, notes: Mapping[Part, Sequence[int]]) -> None:
+        self._notes = notes
+        self._read: dict[Part, int] = {}
+
+    def _next(self, part: Part) -> int | None:
+        given, at = self._notes.get(part, ()), self._read.get(part, 0)
+        return given[at] if at < len(given) else None
+
+    def _take(self, part: Part) -> None:
+        self._read[part] = self._read.get(part, 0) + 1
+
+    def below(self, part: Part, n: int) -> int:
+        given = self._next(part)
+        self._take(part)
+        return 0 if given is None else min(given, n - 1)
+
+    def surely(self, part: Part) -> int:
+        return self.below(part, 2)
+
+    def place(self, part: Part, what: str, names: Sequence[str]) -> int:
+        given = self._next(part)
+        if isinstance(given, Named) and given.what == what:
+            self._take(part)
+            return names.index(given.name) if given.name in names else 0
+        return self.below(part, len(names)) if len(names) > 1 else 0
+
+
+_Draw = _SeededDraw | _NotedDraw
 
 
 class DrawnChance(Chance):

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from ...actors.runtime.clock import Timer
     from .world import World
 
-__all__ = ["InjectedError", "Misfortunes"]
+__all__ = ["CROWDS", "MISFORTUNES", "InjectedError", "Misfortunes"]
+
+MISFORTUNES = "misfortunes"
+"""For what it is drawn whether one happens in a turn, and which."""
+
+CROWDS = "crowds"
+"""For what it is drawn who of many comes at once."""
 
 SMALL_MAILBOX = 8
 """What a mailbox takes while callers are to find it full."""
@@ -36,6 +42,14 @@ MAX_DEATHS = 3
 """Lives of a router in one world, after the first."""
 
 _DOWN = ("503", "refused", "hung up", "hang", "429 later")
+_IN_WORDS = {
+    None: "is well again",
+    "503": "answers every call with 503",
+    "refused": "refuses every connection",
+    "hung up": "hangs up on every call that was sent",
+    "hang": "never answers a call",
+    "429 later": "answers every call with 429 and a Retry-After",
+}
 
 
 class InjectedError(Exception):
@@ -53,7 +67,7 @@ class Misfortunes:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.chance = world.chance.part("misfortunes")
+        self.chance = world.chance.part(MISFORTUNES)
         self.deaths = 0
         self.dying_at: int | None = None
         by_family: dict[str, Callable[[], None]] = {
@@ -73,7 +87,8 @@ class Misfortunes:
         self._guests: list[str] = []
         self.reports: list[LoopFuture[Any]] = []
         self._pending: list[Timer] = []
-        self._happen = [act for family, act in by_family.items() if family in world.options.faults]
+        faults = world.options.faults
+        self._happen = {family: act for family, act in by_family.items() if family in faults}
 
     def __repr__(self) -> str:
         return f"<Misfortunes of {len(self._happen)} kinds · {self.deaths} deaths>"
@@ -81,7 +96,7 @@ class Misfortunes:
     def maybe(self) -> None:
         """Now and then, one of them."""
         if self._happen and self.chance.one_in(12):
-            self.chance.choice(self._happen)()
+            self._happen[self.chance.pick("misfortune", tuple(self._happen))]()
 
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
         """In the router's own time; a world that is calm by then, or a router that died, has none."""
@@ -89,12 +104,19 @@ class Misfortunes:
         timer = clock.call_later(seconds, lambda: act() if self.world.clock is clock else None)
         self._pending.append(timer)
 
+    def _come(self, most: int) -> None:
+        """So many callers at once."""
+        crowds = self.world.chance.part(CROWDS)
+        for number in range(most):
+            if crowds.surely():
+                self.world.ask(CROWD + number)
+
     # -- providers
 
     def _flap(self) -> None:
         """One deployment goes down and comes back, a few times."""
         world = self.world
-        name = self.chance.choice(list(world.options.provider_of))
+        name = self.chance.pick("deployment", tuple(world.options.provider_of))
         how = self.chance.choice(_DOWN)
         at = 0.0
         for _ in range(self.chance.whole(1, 4)):
@@ -106,7 +128,7 @@ class Misfortunes:
     def _take_a_provider_out(self) -> None:
         """All deployments of one provider fail, or all of them are slow."""
         world = self.world
-        provider = self.chance.choice(sorted(set(world.options.provider_of.values())))
+        provider = self.chance.pick("provider", sorted(set(world.options.provider_of.values())))
         names = [name for name, whose in world.options.provider_of.items() if whose == provider]
         how = self.chance.choice((*_DOWN, None))
         seconds = self.chance.exponential(20.0)
@@ -117,16 +139,19 @@ class Misfortunes:
             self._set_down(names, how)
             self._later(seconds, partial(self._set_down, names, None))
             if self.chance.one_in(8):  # and all who were turned away elsewhere come here
-                for number in range(RUSH):
-                    world.ask(CROWD + number)
+                self._come(RUSH)
 
     def _set_down(self, names: list[str], how: str | None) -> None:
         for name in names:
             self.world.upstream.moods[name].down = how
+            self.world.note(name, _IN_WORDS[how])
 
     def _set_slow(self, names: list[str], times: float) -> None:
         for name in names:
             self.world.upstream.moods[name].slow = times
+            self.world.note(
+                name, f"takes {times:g} times as long" if times != 1.0 else "is as fast as before"
+            )
 
     # -- time
 
@@ -138,11 +163,12 @@ class Misfortunes:
         """
         world = self.world
         dispatcher: Any = world.router._dispatcher
-        until = world.clock.now() + self.chance.choice((0.02, 0.2, 2.0))
+        seconds = self.chance.choice((0.02, 0.2, 2.0))
+        until = world.clock.now() + seconds
+        world.note("the actors' thread", f"has no time for {seconds:g} s: what comes meanwhile comes at once")
         dispatcher._draining = True
         try:
-            for number in range(self.chance.below(BUSY_CALLERS)):
-                world.ask(CROWD + number)
+            self._come(self.chance.below(BUSY_CALLERS))
             while (when := world.clock.next_timer()) is not None and when <= until:
                 world.clock.step()
             world.clock.sleep_through(max(0.0, until - world.clock.now()))
@@ -155,7 +181,9 @@ class Misfortunes:
     def _sleep(self) -> None:
         """The process stands still while time goes on, as when a machine sleeps."""
         world = self.world
-        world.clock.sleep_through(self.chance.choice((0.01, 1.0, 20.0, 4000.0)))
+        seconds = self.chance.choice((0.01, 1.0, 20.0, 4000.0))
+        world.note("the process", f"sleeps for {seconds:g} s")
+        world.clock.sleep_through(seconds)
         world.auditor.excuse(world.clock.now())
         world.marks.sometimes("clock jumped forward")
 
@@ -165,7 +193,7 @@ class Misfortunes:
         """A handler of some actor raises at its next message of some type, before or after its work."""
         world, chance = self.world, self.chance
         board = world.router._switchboard
-        role = chance.choice(("deployment", "group", "supervisor", "cache"))
+        role = chance.pick("role", ("deployment", "group", "supervisor", "cache"))
         if role == "cache" and "cache" not in board.services:
             role = "supervisor"
         if role == "supervisor":
@@ -174,13 +202,16 @@ class Misfortunes:
             name, ref = "cache", board.services["cache"]
         else:
             actors = board.deployments if role == "deployment" else board.groups
-            name = chance.choice(list(actors))
+            name = chance.pick(role, tuple(actors))
             ref = actors[name]
         actor = ref._actor_weakref() if ref.is_alive() else None
         if actor is not None:
             handlers = actor.message_handlers
-            kind = chance.choice([kind for kind in handlers if kind.__name__ not in _SPARED])
-            self._arm(handlers, kind, partial(self._crashed, role, name), after=chance.below(2) == 1)
+            kinds = {kind.__name__: kind for kind in handlers if kind.__name__ not in _SPARED}
+            kind = kinds[chance.pick("message", tuple(kinds))]
+            after = chance.below(2) == 1
+            over = f"{'after' if after else 'before'} its work on {kind.__name__}"
+            self._arm(handlers, kind, partial(self._crashed, role, name, over), after=after)
             if role == "deployment" and chance.one_in(5):  # again and again, until it is given up
                 for number in range(RestartLedger.MAX_RESTARTS + 1):
                     self._later(number * 2.0, partial(self._kill_actor, name))
@@ -194,7 +225,7 @@ class Misfortunes:
             self._arm(
                 actor.message_handlers,
                 SaveSnapshot,
-                partial(self._crashed, "deployment", name),
+                partial(self._crashed, "deployment", name, "before its work on SaveSnapshot"),
                 after=False,
             )
             actor.inbox.deliver(SaveSnapshot())
@@ -212,9 +243,10 @@ class Misfortunes:
 
         handlers[kind] = raising
 
-    def _crashed(self, role: str, name: str) -> None:
+    def _crashed(self, role: str, name: str, over: str) -> None:
         """It is about to raise."""
         world = self.world
+        world.note(f"the actor of {name}" if "/" in name else f"the actor {name}", f"crashes {over}")
         world.marks.sometimes(f"{role} crashed")
         world.auditor.crashed(role, name, world.clock.now())
 
@@ -230,10 +262,13 @@ class Misfortunes:
     def _break_the_disk(self) -> None:
         disk = self.world.disk
         disk.fault = self.chance.choice(("failing", "unknown"))
+        how = "fails every write" if disk.fault == "failing" else "writes, and says that it could not"
+        self.world.note("the disk", how)
         self._later(self.chance.exponential(5.0), self._mend_the_disk)
 
     def _mend_the_disk(self) -> None:
         self.world.disk.fault = "none"
+        self.world.note("the disk", "is well again")
 
     # -- deployments that come and go
 
@@ -242,7 +277,7 @@ class Misfortunes:
         chance = self.chance
         what = chance.below(3) if self._guests else 0
         if what == 0:
-            group = chance.choice(self.world.options.groups)
+            group = chance.pick("group", self.world.options.groups)
             name = f"{group}/guest-{len(self._guests)}-{self.world.steps}"
             self._guests.append(name)
             params = {"model": "openai/simulated", **self._limits()}
@@ -261,6 +296,7 @@ class Misfortunes:
 
     def _ask_the_supervisor(self, change: Any) -> None:
         """Without waiting: a journal that fails would have us wait in vain."""
+        self.world.note("an operator", f"asks for {_wish(change)}")
         self.world.router._switchboard.supervisor.ask(change, block=False)
         self.world.router._dispatcher.run_now()
 
@@ -280,10 +316,10 @@ class Misfortunes:
         world = self.world
         dispatcher: Any = world.router._dispatcher
         most, mailboxes.MAX_MAILBOX = mailboxes.MAX_MAILBOX, SMALL_MAILBOX
+        world.note("the actors' thread", f"is held up, and each mailbox takes {SMALL_MAILBOX} messages")
         dispatcher._draining = True
         try:
-            for number in range(SMALL_MAILBOX + 4):
-                world.ask(CROWD + number)
+            self._come(SMALL_MAILBOX + 4)
         finally:
             dispatcher._draining = False
             mailboxes.MAX_MAILBOX = most
@@ -317,6 +353,20 @@ class Misfortunes:
             actor = ref._actor_weakref() if ref.is_alive() else None
             if actor is not None:
                 actor.message_handlers.update(actor.handlers())
+
+
+def _wish(change: Any) -> str:
+    """What somebody wants of the supervisor."""
+    match change:
+        case AddDeployment(entry):
+            return f"{entry['model_info']['id']} to join"
+        case UpdateDeployment(deployment_id, fields):
+            return f"{deployment_id} to change: {', '.join(f'{k} {v}' for k, v in fields.items())}"
+        case DeleteDeployment(deployment_id):
+            return f"{deployment_id} to leave"
+        case CheckHealth(names):
+            return f"a health check of {', '.join(names) or 'nobody'}"
+    return type(change).__name__
 
 
 _SPARED = frozenset({"Shutdown", "Inspect"})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .chance import Chance
+    from .diary import Diary
 
 __all__ = ["DEFAULT_HOURS", "TWICE_EVERY", "Outcome", "Summary", "run_seed", "run_seeds", "run_world"]
 
@@ -41,7 +42,7 @@ class Outcome:
         options: the world, in one line.
         digest: of every byte that was recorded.
         requests, events, steps: how much happened.
-        last: the last events before it went wrong, as lines.
+        what: the problem, less the words of the invariant.
     """
 
     seed: int | None
@@ -53,34 +54,42 @@ class Outcome:
     requests: int
     events: int
     steps: int
-    last: tuple[str, ...] = field(default=(), repr=False)
+    what: str = field(default="", repr=False)
 
     @property
     def ok(self) -> bool:
         return self.problem is None
 
 
-def run_world(chance: Chance, hours: float, marks: Marks, most_requests: int | None = None) -> Outcome:
+def run_world(
+    chance: Chance,
+    hours: float,
+    marks: Marks,
+    most_requests: int | None = None,
+    diary: Diary | None = None,
+) -> Outcome:
     """Let one world live. A violation is an outcome, not an exception.
 
-    With `most_requests` it lives only until its faults stop, or until more have come than that.
+    With `most_requests` it lives only until its faults stop, or until more have come than that. A `diary`
+    is kept of what happens.
     """
     problem = invariant = None
+    what = ""
     world = None
-    last: tuple[str, ...] = ()
     with only_our_crashes() as crashes, _no_collector():
         try:
-            world = World(chance, hours, marks, crashes)
+            world = World(chance, hours, marks, crashes, diary)
             if most_requests is None:
                 world.live()
             else:
                 world.suffer(most_requests)
         except Violation as violation:
-            problem, invariant = str(violation), violation.invariant
+            problem, invariant, what = str(violation), violation.invariant, violation.what
         except Exception as error:  # noqa: BLE001  (whatever it is, it has a seed)
             problem, invariant = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "error"
         if world is not None:
-            last = () if problem is None else world.last_events()
+            if diary is not None:
+                diary.end(world)
             world.abandon()
     return Outcome(
         getattr(chance, "seed", None),
@@ -92,7 +101,7 @@ def run_world(chance: Chance, hours: float, marks: Marks, most_requests: int | N
         0 if world is None else world.callers.asked,
         0 if world is None else world.events,
         0 if world is None else world.steps,
-        last,
+        what,
     )
 
 

@@ -139,7 +139,7 @@ class SimulatedUpstream:
         if mood is not None and mood.down is not None:
             return mood.down
         if self._kinds and chance.percent(self.strange):
-            return chance.choice(self._kinds)
+            return chance.pick("kind", self._kinds)
         return "answer"
 
 

@@ -6,11 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pykka
+from attrs import evolve
 
 from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
 from .auditor import Auditor
 from .callers import Callers
+from .diary import Note
 from .disk import SimulatedDisk
 from .misfortunes import Misfortunes
 from .options import draw_options
@@ -19,8 +21,10 @@ from .upstream import SimulatedUpstream
 from .violation import Violation
 
 if TYPE_CHECKING:
+    from .callers import SimulatedCaller
     from .chance import Chance
     from .crashes import Crashes
+    from .diary import Diary
     from .marks import Marks
     from .options import Options
 
@@ -55,10 +59,14 @@ class World:
         hours: how long faults may happen, in the world's own time.
         marks: what was reached is counted here.
         crashes: hears of actors that die.
+        diary: where what befalls it is noted, if anybody wants to know.
     """
 
-    def __init__(self, chance: Chance, hours: float, marks: Marks, crashes: Crashes) -> None:
+    def __init__(
+        self, chance: Chance, hours: float, marks: Marks, crashes: Crashes, diary: Diary | None = None
+    ) -> None:
         self.chance = chance
+        self.diary = diary
         self.marks = marks
         self.crashes = crashes
         self.options: Options = draw_options(chance, hours)
@@ -131,6 +139,7 @@ class World:
             self.marks.sometimes("unsynced tail lost")
         self.callers.forget()
         pause = self.chance.choice((1.0, 0.0, 100.0, -500.0))
+        self._note_death(position, pause)
         if pause < 0:
             self.marks.sometimes("clock set back")
             self.end += pause
@@ -140,6 +149,13 @@ class World:
         self.auditor = Auditor(self.rules, self.callers, self.upstream, self.marks)
         self.auditor.recover(self.disk, self.router.settings, self.clock.now(), self.ended_lives[-1])
         self._open_router()
+
+    def _note_death(self, position: int, pause: float) -> None:
+        lost = position - self.disk.last_position()
+        how_many = "the last event" if lost == 1 else f"the last {lost} events"
+        what = f"{how_many} of its journal lost" if lost > 0 else "its journal whole"
+        clock = f"after {pause:g} s" if pause >= 0 else f"on a clock that was set back by {-pause:g} s"
+        self.note("the process", f"is killed, {what}; another one starts {clock}")
 
     def _bury_router(self) -> None:
         """Nothing of a dead process acts any more."""
@@ -175,7 +191,22 @@ class World:
 
     def ask(self, number: int, fields: dict[str, Any] | None = None) -> None:
         """Somebody asks, one of several at this moment."""
-        self.callers.ask(self.router, self.clock, number, fields)
+        if self.diary is None:
+            self.callers.ask(self.router, self.clock, number, fields)
+            return
+        at = self._here("a caller")
+        caller = self.callers.ask(self.router, self.clock, number, fields)
+        if caller is not None:
+            self.diary.asked.append(caller.request_id)
+        self.diary.notes.append(evolve(at, what=_asked(caller)))
+
+    def note(self, who: str, what: str) -> None:
+        """Something happens that no router records."""
+        if self.diary is not None:
+            self.diary.notes.append(evolve(self._here(who), what=what))
+
+    def _here(self, who: str) -> Note:
+        return Note(len(self.ended_lives), self.router._journal.position, self.clock.now(), who, "")
 
     # -- its life
 
@@ -227,6 +258,7 @@ class World:
 
     def _heal(self) -> None:
         """Faults stop; everything must settle."""
+        self.note("the world", f"all faults stop, and {CALM_SECONDS:g} s are left to settle in")
         self.misfortunes.end()
         self.upstream.calm = self.callers.calm = True
         self.step_until(self.clock.now() + CALM_SECONDS)
@@ -271,6 +303,7 @@ class World:
     def _close(self) -> None:
         """I8, I12."""
         now = self.clock.now()
+        self.note("the router", "is closed")
         self.auditor.compare_all(now)
         self.router.close()
         self.look()
@@ -296,17 +329,25 @@ class World:
         """How many its routers recorded."""
         return sum(auditor.events for auditor in (*self.ended_lives, self.auditor))
 
-    def last_events(self, most: int = 40) -> tuple[str, ...]:
-        """The story so far, its end only, as lines."""
-        recorded = list(self.auditor.recent)[-most:]
-        return tuple(f"{r.at - self.options.start:10.4f}  {r.stream}  {r.event!r}" for r in recorded)
-
     def abandon(self) -> None:
         """Leave nothing of it behind, whatever state it is in."""
         with suppress(Exception):
             self.router.close()
         self.router._wiring.system.unregister_all()
 
+
+def _asked(caller: SimulatedCaller | None) -> str:
+    """What somebody asked for, without the prompt."""
+    if caller is None:
+        return "asks, and is refused at the door"
+    fields = {name: value for name, value in caller.fields.items() if name not in {"model", "messages"}}
+    wishes = ", ".join(f"{name} {value}" for name, value in fields.items())
+    length = "something long" if len(str(caller.fields["messages"])) > LONG_PROMPT else "something"
+    return f"asks {caller.fields['model']} {length}{f' with {wishes}' if wishes else ''}: {caller.request_id}"
+
+
+LONG_PROMPT = 1_000
+"""Characters."""
 
 SLOW_QUEUE = 200
 """Events that wait to be written when the journal counts as slow."""

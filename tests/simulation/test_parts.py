@@ -1,4 +1,4 @@
-"""The parts of the simulator: its chance, its disk, its books, its marks, and how it shortens a history."""
+"""The parts of the simulator: its chance, its disk, its books, its marks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.actors.deployment.state import DeploymentState
 from turnout.actors.journal.ports import JournalError
 from turnout.actors.providers.ports import ProviderCall
 from turnout.actors.runtime.dispatcher import ManualDispatcher
@@ -32,11 +31,8 @@ from turnout.testing.simulation.disk import SimulatedDisk
 from turnout.testing.simulation.marks import MARKS, Marks
 from turnout.testing.simulation.options import draw_options
 from turnout.testing.simulation.rulebook import Rulebook
-from turnout.testing.simulation.run import run_seed, run_world
-from turnout.testing.simulation.shrink import shrink, without_requests, without_turns
 from turnout.testing.simulation.upstream import SimulatedUpstream
 from turnout.testing.simulation.violation import INVARIANTS, Violation
-from turnout.testing.simulation.world import COMES
 
 
 def rulebook(settings=None, **params):
@@ -63,38 +59,6 @@ def test_a_seed_decides_every_draw_and_its_tape_repeats_them():
     again = TapedChance(noted.tape)
     assert [again.below(n) for n in (2, 10, 1, 65536, 3)] == drawn
     assert [again.below(9), again.fraction()] == [0, 0.0]
-
-
-def test_a_turn_that_is_left_out_leaves_every_other_draw_in_its_place():
-    def three_turns(chance):
-        told = []
-        for turn in (1, 2, 3):
-            chance.begin(turn)
-            told.append((chance.part("how long").below(100), chance.below(100)))
-        chance.begin(4)
-        return [*told, chance.of("the second's request").below(100)]
-
-    chance = PartedChance(7)
-    chance.begin(2)
-    chance.of("the second's request")
-    told = three_turns(chance)
-    shorter = PartedChance(without_turns(chance.parts, 1, 1))
-    shorter.begin(1)
-    shorter.of("the second's request")
-    again = three_turns(shorter)
-    assert again[:2] == told[1:3]
-    assert again[3] == told[3]
-    assert TapedChance(shorter.tape).below(100) == again[0][0]
-
-
-def test_a_request_that_is_left_out_leaves_its_turn():
-    chance = PartedChance(7)
-    chance.begin(1)
-    drawn = [chance.below(1000), chance.part(COMES).below(1000)]
-    again = PartedChance(without_requests(chance.parts, 1, 1))
-    again.begin(1)
-    assert drawn[1] > 0
-    assert [again.below(1000), again.part(COMES).below(1000)] == [drawn[0], 0]
 
 
 @given(st.data())
@@ -259,34 +223,6 @@ def test_a_disk_fails_and_is_unsure_when_told_to(tmp_path):
     with pytest.raises(JournalError):
         disk.append([event])
     assert disk.last_position() == 1
-
-
-@pytest.fixture
-def two_probes(monkeypatch):
-    """A core that forgets the half-open rule: any number of probes."""
-    real = DeploymentState.admit
-
-    def admit(state, call, now):
-        probe, state.breaker.probe = state.breaker.probe, None
-        try:
-            return real(state, call, now)
-        finally:
-            state.breaker.probe = probe
-
-    monkeypatch.setattr(DeploymentState, "admit", admit)
-
-
-def test_a_broken_core_is_caught_and_its_history_made_short(two_probes):
-    """I2"""
-    failed = next(outcome for seed in range(100) if not (outcome := run_seed(seed)).ok)
-    assert failed.invariant == "I2"
-    shrunk = shrink(failed, max_runs=80)
-    assert shrunk.outcome.invariant == "I2"
-    assert shrunk.draws < shrunk.draws_before
-    assert shrunk.outcome.requests < failed.requests
-    assert "probe" in shrunk.outcome.problem
-    again = run_world(TapedChance(shrunk.tape), failed.hours, Marks())
-    assert (again.problem, again.digest) == (shrunk.outcome.problem, shrunk.outcome.digest)
 
 
 @settings(max_examples=5, deadline=None)
