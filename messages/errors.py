@@ -71,11 +71,25 @@ _KEY_SHAPES = re.compile(
 )
 
 
+SHORT = 4
+"""Characters of a secret, at most, that are only looked for where they stand alone."""
+
+
+def _spotted(secret: str, text: str) -> str:
+    if len(secret) > SHORT:
+        return text.replace(secret, "***")
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+
+
 def mask_secrets(text: str, *secrets: str | None) -> str:
-    """`text` without the given secrets and without anything shaped like a provider key."""
+    """`text` without the given secrets and without anything shaped like a provider key.
+
+    A secret of a few characters, such as a local server is given, is one where it stands alone: inside words
+    it would be found all over the text, which then tells nothing but the secret.
+    """
     for secret in secrets:
         if secret:
-            text = text.replace(secret, "***")
+            text = _spotted(secret, text)
     return _KEY_SHAPES.sub("***", text)
 
 

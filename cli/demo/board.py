@@ -53,6 +53,11 @@ class Row:
     cost: float = 0.0
     recent: deque[float] = field(factory=lambda: deque(maxlen=RECENT))
 
+    def use(self, event: CallSucceeded | CallFailed | CallCancelled) -> None:
+        """Add up what a call used, at what it cost, or is charged where its provider did not say."""
+        self.tokens += event.prompt_tokens + event.completion_tokens
+        self.cost += (event.charged if event.cost is None else event.cost) or 0.0
+
     @property
     def latency(self) -> float | None:
         """Mean seconds of the last calls that were served."""
@@ -124,16 +129,14 @@ class Board:
         row.open -= 1
         row.served += 1
         row.recent.append(event.seconds)
-        row.tokens += event.prompt_tokens + event.completion_tokens
-        row.cost += event.cost or 0.0
+        row.use(event)
 
     @_apply.register
     def _(self, event: CallFailed | CallCancelled, name: str) -> None:
         row = self.rows[name]
         row.open -= 1
         row.failed += 1
-        row.tokens += event.prompt_tokens + event.completion_tokens
-        row.cost += event.cost or 0.0
+        row.use(event)
 
     @_apply.register
     def _(self, _event: CallAbandoned, name: str) -> None:

@@ -73,6 +73,14 @@ def test_a_sum_that_leaves_calls_out_says_so_and_one_that_is_not_known_is_no_zer
     assert table["total"]["cost"].endswith("+")
 
 
+def test_who_used_nothing_has_no_cost_beside_a_total_that_nobody_knows(make_router, ask, deployment):
+    odd = deployment("odd", model="openai/nobody-knows-this", input_cost_per_token=None)
+    del odd["litellm_params"]["output_cost_per_token"]
+    router = make_router([odd, deployment("mini", "small")])
+    ask(router)
+    assert [row["cost"] for row in cells(router).values()] == ["–", "–", "–"]
+
+
 def test_a_name_with_marks_of_rich_is_shown_as_it_is():
     out = io.StringIO()
     print_table(Table("", ("name", "n"), [("[red]x[/red]", "1")]), out)

@@ -109,6 +109,16 @@ def test_the_board_follows_a_call_while_it_is_open(fallen_back):
     assert (board.rows["fine"].open, board.accepted, board.done) == (0, 2, 2)
 
 
+def test_what_a_call_that_was_given_up_is_charged_is_in_the_sum(fallen_back):
+    board = Board()
+    board.catch_up(fallen_back)
+    before = board.cost
+    fallen_back.ask(CompletionRequest(model="a", messages=HELLO, mock_delay=1.0), block=False).cancel()
+    board.catch_up(fallen_back)
+    assert board.rows["fine"].failed == 1
+    assert board.cost == fallen_back.get_usage_stats()["total"]["cost"] > before
+
+
 def test_the_board_shows_whose_budget_is_used_up_and_what_came_from_the_cache():
     price = {"input_cost_per_token": 1, "output_cost_per_token": 1}
     entry = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import turnout
 from turnout.actors.deployment import state as deployment_state
 from turnout.actors.journal.sqlite import SqliteStore
-from turnout.messages.events import EVENT_TYPES, BudgetReserved, BudgetSettled
+from turnout.messages.events import EVENT_TYPES, BudgetReserved, BudgetSettled, Event
 from turnout.supervisor import request_state
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,8 @@ TEXT = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
 def test_every_event_is_in_the_table_under_its_stream(design_table):
-    streams = dict.fromkeys(EVENT_TYPES, "router")
+    ours = {name for name, kind in EVENT_TYPES.items() if kind.__module__ == Event.__module__}
+    streams = dict.fromkeys(ours, "router")  # other tests make events of their own
     streams |= {kind.TYPE: "deployment/<id>" for kind in deployment_state._APPLY}
     streams |= {kind.TYPE: "request/<id>" for kind in request_state._APPLY}
     streams |= {kind.TYPE: "budgets" for kind in (BudgetReserved, BudgetSettled)}

@@ -149,6 +149,12 @@ def test_keys_are_masked_in_a_providers_words(kit):
     assert "my-own-key" not in str(got)
 
 
+@pytest.mark.parametrize("key", ["a", "key"])
+def test_a_key_of_a_few_characters_leaves_the_words_it_is_in(kit, key):
+    got = refused(kit, 401, error(f"an unknown turnkey was sent: '{key}'"), api_key=key)
+    assert got.message == "openai answered 401: an unknown turnkey was sent: '***'"
+
+
 def test_a_key_of_any_shape_is_masked(kit):
     got = refused(kit, 401, error("wrong key 0a1b2c3d"), api_key="0a1b2c3d")
     assert got.message == "openai answered 401: wrong key ***"
