@@ -10,10 +10,8 @@
 
 from __future__ import annotations
 
-import importlib
-import typing
-
-if typing.TYPE_CHECKING:
+TYPE_CHECKING = False  # as `typing` has it, which need not be imported for that
+if TYPE_CHECKING:
     from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
     from .messages.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
     from .messages.errors import (
@@ -162,12 +160,14 @@ _HOMES = {
 HTTP clients, the event loop. Who looks into a journal from the command line needs none of it, and may press
 Ctrl-C from the beginning: before `__main__` there is nobody who would hear it."""
 
-if not typing.TYPE_CHECKING:  # a type checker would take any name for one of ours
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
         for home, names in _HOMES.items():
             if name in names:
-                value = globals()[name] = getattr(importlib.import_module(home, __name__), name)
+                from importlib import import_module  # noqa: PLC0415  (see above)
+
+                value = globals()[name] = getattr(import_module(home, __name__), name)
                 return value
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

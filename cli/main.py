@@ -51,10 +51,10 @@ COMMANDS = (
 """Modules of this package, each with an `add_to`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+def main(arguments: Sequence[str] | None = None, ready: Callable[[], object] = lambda: None) -> int:
+    """Run one command and give its exit code; `ready` is called when it is imported and known to be right."""
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(sys.argv[1:] if arguments is None else arguments, ready)
         sys.stdout.flush()  # here and not at the interpreter's end, where nobody could catch it
     except Failure as failure:
         complain(str(failure))
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], ready: Callable[[], object]) -> int:
     """Import the command, which Ctrl-C may interrupt as well, and do what it says."""
     parser = _parser(_needed(words))
     parsed = parser.parse_args(words)
@@ -79,6 +79,7 @@ def _run(words: Sequence[str]) -> int:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
     run: Callable[[argparse.Namespace], int] = parsed.run
+    ready()
     return run(parsed)
 
 

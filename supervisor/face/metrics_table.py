@@ -66,11 +66,9 @@ def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
 def cost(entry: dict[str, Any]) -> str:
     """Dollars; with a + when there were calls whose cost is not known; none where nothing was used."""
     known = entry["cost"]
-    return (
-        NOTHING
-        if known is None or not (known or entry["tokens"]["total"])
-        else dollars(known) + ("+" if entry["calls_without_cost"] else "")
-    )
+    if known is None or not (known or entry["tokens"]["total"]):
+        return NOTHING
+    return dollars(known) + ("+" if entry["calls_without_cost"] else "")
 
 
 def share(value: float | None) -> str:

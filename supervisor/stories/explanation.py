@@ -32,6 +32,7 @@ from ...messages.events import (
     RequestFailed,
     RequestSucceeded,
     RetryScheduled,
+    RouterStarted,
     WaitStarted,
 )
 from ...messages.figures import millionths, spent
@@ -133,13 +134,12 @@ def explained(
     first, last = recorded[0], recorded[-1]
     request_id = first.stream.partition("/")[2]
     theirs = list(_of_the_request(calls, request_id))
-    events = sorted([*recorded, *theirs], key=lambda item: item.position)
+    told = [*recorded, *theirs, *([] if restart is None else [restart])]
+    events = sorted(told, key=lambda item: item.position)
     picks = (item.event for item in recorded if isinstance(item.event, DeploymentPicked))
     attempts = {event.call_id: event.attempt for event in picks}
     refused = _refused(recorded)
     steps = [_step(item, first.at, attempts, refused) for item in events]
-    if restart is not None:
-        steps.append(_left_behind(restart, first.at))
     accepted = first.event if isinstance(first.event, RequestAccepted) else None
     return Explanation(
         request_id,
@@ -264,7 +264,7 @@ def _paid(event: CallFailed | CallCancelled) -> float | None:
 
 def _step(item: Recorded, start: float, attempts: Mapping[str, int], refused: Container[int]) -> Step:
     event: Any = item.event
-    says = _used(event) if isinstance(event, CallFailed) else in_words(event, item.at)
+    says = _says(item)
     kind, _, name = item.stream.partition("/")
     if kind == "deployment":
         call_id: str = getattr(event, "call_id", "")
@@ -281,10 +281,13 @@ def _used(event: CallFailed) -> str:
     return f"call {event.call_id} used {event.prompt_tokens} + {event.completion_tokens} tokens{cost}"
 
 
-def _left_behind(restart: Recorded, start: float) -> Step:
-    event = restart.event
-    says = "another router takes up the journal: the one before ended without an answer to this request"
-    return Step(max(0.0, restart.at - start), event.TYPE, says, _facts(event))
+def _says(item: Recorded) -> str:
+    event = item.event
+    if isinstance(event, CallFailed):
+        return _used(event)
+    if isinstance(event, RouterStarted):
+        return "another router takes up the journal: the one before ended without an answer to this request"
+    return in_words(event, item.at)
 
 
 def _facts(event: Event) -> dict[str, Any]:

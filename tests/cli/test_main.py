@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 
 import turnout
+import turnout.__main__
 from turnout.cli.main import COMMANDS, main
 from turnout.testing.upstream import Behaviour, Span, run_upstream
 
@@ -174,34 +175,37 @@ def test_ctrl_c_is_no_traceback_while_a_command_is_still_being_imported(monkeypa
 
 
 PRESSED_AT = """
-import runpy, sys
+import os, runpy, signal, sys
 
 class CtrlC:
     def find_spec(self, name, path=None, target=None):
         if name == "{module}":
-            raise KeyboardInterrupt
+            {press}
 
 sys.meta_path.insert(0, CtrlC())
 sys.argv = ["turnout", "events", "turnout.db"]
-runpy.run_module("turnout", run_name="__main__")
+try:
+    runpy.run_module("turnout", run_name="__main__")
+except KeyboardInterrupt:
+    raise RuntimeError("which some modules make of it") from None
 """
 
 
+@pytest.mark.parametrize("press", ["raise KeyboardInterrupt", "os.kill(os.getpid(), signal.SIGINT)"])
 @pytest.mark.parametrize(
-    "module",
-    [
-        "turnout.cli",
-        "turnout.cli.main",
-        "argparse",
-        "turnout.cli.events",
-        "msgspec",
-        "turnout.messages.errors",
-    ],
+    "module", ["turnout.cli", "turnout.cli.main", "argparse", "turnout.cli.events", "turnout.messages.errors"]
 )
-def test_ctrl_c_is_no_traceback_from_the_first_import_on(module):
-    program = PRESSED_AT.format(module=module)
+def test_ctrl_c_is_no_traceback_from_the_first_import_on(module, press):
+    program = PRESSED_AT.format(module=module, press=press)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+def test_from_python_ctrl_c_is_an_exception_again_when_the_command_begins(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("turnout.cli.stats.run", lambda _: seen.append(signal.getsignal(signal.SIGINT)) or 0)
+    assert turnout.__main__.main(["stats", str(tmp_path)]) == 0
+    assert seen == [signal.default_int_handler]
 
 
 @pytest.mark.parametrize("words", ["J ID --json", "J --json ID", "--json J ID"])

@@ -177,8 +177,8 @@ def test_a_request_whose_router_died_is_told_to_have_been_abandoned(tmp_path):
         story = heir.explain(request_id)
     assert story.result == "abandoned"
     assert story.headline.endswith("never answered: its router was gone after 0.000 s")
-    assert says(story)[-2].startswith("eu: attempt 1 was open when its router or actor ended")
-    assert says(story)[-1].startswith("another router takes up the journal")
+    assert says(story)[-1].startswith("eu: attempt 1 was open when its router or actor ended")
+    assert says(story)[-2].startswith("another router takes up the journal")
 
 
 class Counting(MemoryStore):
