@@ -128,6 +128,9 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the seeds; 0 when all went well."""
+    if arguments.svg is not None and arguments.scenario is None:
+        msg = "--svg is a chart of a scenario: name its file"
+        raise Failure(msg)
     if arguments.scenario is not None:
         return play_scenario(arguments.scenario, arguments.seeds or SCENARIO_SEEDS, arguments.svg)
     if arguments.history is not None:
@@ -225,9 +228,9 @@ def _verdict(tally: Tally, marks_from: int) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        msg = "must be 1 or more"
+        msg = f"{text!r}: must be a whole number, 1 or more"
         raise argparse.ArgumentTypeError(msg)
     return value
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from .chart import chart
-from .model import Scenario, load_scenario
+from .model import Scenario
 from .play import Figures, play
+from .reading import load_scenario
 from .report import table
 
 __all__ = ["Figures", "Scenario", "chart", "load_scenario", "play", "table"]

@@ -37,7 +37,7 @@ def chart(scenario: Scenario, usual: Figures, real: Figures) -> str:
 
 def _axis(scenario: Scenario, minutes: int) -> Axis:
     ticks = [(float(minute), f"{minute} min") for minute in range(0, minutes + 1, max(1, minutes // 6))]
-    return Axis(minutes, ticks, [(i.at / 60.0, (i.at + i.lasts) / 60.0) for i in scenario.happens])
+    return Axis(minutes, ticks, [(i.at / 60.0, min(minutes, i.ends / 60.0)) for i in scenario.happens])
 
 
 def _p95(minute: Minute) -> float:

@@ -4,52 +4,72 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from ...messages.errors import ConfigurationError
 from ...messages.policies import Settings
 from ...messages.problems import did_you_mean, listed, quoted
 
-if TYPE_CHECKING:
-    from pathlib import Path
+__all__ = ["MAX_REQUESTS", "Deployment", "Incident", "Latency", "Scenario", "Traffic"]
 
-__all__ = ["Deployment", "Incident", "Latency", "Scenario", "load_scenario"]
+MAX_REQUESTS = 10_000_000
+"""That are played with one seed, at most: half an hour's work or so."""
+
+OWN = frozenset({"caller", "clock", "journal", "model_list", "seed", "transport"})
+"""What a router is told by who plays the scenario, and not by its file."""
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def _seconds(value: Any) -> Any:
     """`10m`, `1h30m`, `45s`, or a number of seconds."""
-    if isinstance(value, str) and value:
-        match = _SPAN.fullmatch(value)
-        if match is None:
-            msg = "must be a time such as 10m, 1h30m or 45s"
-            raise ValueError(msg)
+    match = _SPAN.fullmatch(value) if isinstance(value, str) and value else None
+    if match is not None:
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return hours * 3600 + minutes * 60 + seconds
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = "must be a time such as 10m, 1h30m or 45s, or a number of seconds"
+        raise ValueError(msg)  # noqa: TRY004  (what pydantic turns into an error of ours)
     return value
 
 
-Span = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Span = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _latency(value: Any) -> Any:
-    return {"p50": value} if isinstance(value, (int, float)) else value
+    if isinstance(value, (int, float)):
+        return {"p50": value}
+    if not isinstance(value, (dict, Latency)):
+        msg = "must be a number of seconds, or a mapping with p50 and p95"
+        raise ValueError(msg)  # noqa: TRY004  (what pydantic turns into an error of ours)
+    return value
+
+
+def _how(value: Any) -> Any:
+    """A status may be written without quotes."""
+    return str(value) if type(value) is int else value
 
 
 class Latency(Settings):
     """Seconds to an answer, log-normal: half of the calls take less than `p50`, 95 % less than `p95`."""
 
-    p50: float = Field(gt=0)
-    p95: float | None = Field(default=None, gt=0)
+    p50: Positive
+    p95: Positive | None = None
+
+    @model_validator(mode="after")
+    def _is_a_spread(self) -> Latency:
+        if self.p95 is not None and self.p95 < self.p50:
+            msg = f"p95 = {self.p95:g} is below p50 = {self.p50:g}"
+            raise ValueError(msg)
+        return self
 
     @property
     def spread(self) -> float:
         """Sigma of the logarithm; 1.645 of them lie between p50 and p95."""
-        return 0.0 if self.p95 is None else max(0.0, math.log(self.p95 / self.p50) / 1.6449)
+        return 0.0 if self.p95 is None else math.log(self.p95 / self.p50) / 1.6449
 
 
 class Deployment(Settings):
@@ -74,15 +94,32 @@ class Deployment(Settings):
 class Incident(Settings):
     """From `at`, for as long as `lasts`: a deployment or all of a provider fails, hangs or is slow.
 
-    `slower` multiplies latencies; `error_rate` with `how` fails a part of the calls only.
+    `slower` multiplies latencies of who is `slow`; `error_rate` fails a part of the calls only. While two
+    are about the same deployment, the one that began later counts.
     """
 
     at: Span
-    lasts: Span
+    lasts: Annotated[Span, Field(gt=0)]
     target: str
-    how: Literal["refused", "hang", "slow", "401", "429", "500", "503"] = "503"
-    slower: float = Field(default=5.0, gt=0)
+    how: Annotated[Literal["refused", "hang", "slow", "401", "429", "500", "503"], BeforeValidator(_how)] = (
+        "503"
+    )
+    slower: Positive = 5.0
     error_rate: Share = 1.0
+
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> Incident:
+        if "slower" in self.model_fields_set and self.how != "slow":
+            msg = f"slower is for how: slow, and this is {self.how}"
+            raise ValueError(msg)
+        if "error_rate" in self.model_fields_set and self.how in {"slow", "hang"}:
+            msg = f"error_rate is for errors, and this is {self.how}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def ends(self) -> float:
+        return self.at + self.lasts
 
 
 class Traffic(Settings):
@@ -107,23 +144,41 @@ class Scenario(Settings):
     """
 
     name: str = "scenario"
-    lasts: Span = 3600.0
-    requests_per_second: float = Field(default=10.0, gt=0)
+    lasts: Annotated[Span, Field(gt=0)] = 3600.0
+    requests_per_second: Positive = 10.0
     deployments: list[Deployment] = Field(min_length=1)
     router: dict[str, Any] = Field(default_factory=dict)
     traffic: list[Traffic] = Field(default_factory=list)
     happens: list[Incident] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _targets_are_known(self) -> Scenario:
-        known = [d.id for d in self.deployments] + [d.provider for d in self.deployments if d.provider]
-        for incident in self.happens:
-            if incident.target not in known:
-                hint = did_you_mean(incident.target, known)
-                what = f"no deployment or provider {quoted(incident.target)}"
-                msg = f"happens: {what}{hint} (known: {listed(known)})"
-                raise ValueError(msg)
+    def _makes_sense(self) -> Scenario:
+        for problem in (self._too_much(), self._not_theirs(), *map(self._misses, range(len(self.happens)))):
+            if problem is not None:
+                raise ValueError(problem)
         return self
+
+    def _too_much(self) -> str | None:
+        requests = self.lasts * self.requests_per_second
+        if requests <= MAX_REQUESTS:
+            return None
+        return f"lasts: {requests:,.0f} requests would come; {MAX_REQUESTS:,} are played at most"
+
+    def _not_theirs(self) -> str | None:
+        taken = sorted(OWN & {*self.router})
+        return f"router.{taken[0]}: a scenario is played with one of its own: leave it out" if taken else None
+
+    def _misses(self, number: int) -> str | None:
+        """Why an incident would do nothing."""
+        incident = self.happens[number]
+        if not self.hit_by(incident):
+            known = dict.fromkeys(name for d in self.deployments for name in (d.id, d.provider) if name)
+            hint = did_you_mean(incident.target, known)
+            what = f"no deployment or provider {quoted(incident.target)}{hint}"
+            return f"happens[{number}].target: {what} (known: {listed(list(known))})"
+        if incident.at >= self.lasts:
+            return f"happens[{number}].at: it would begin when all is over ({self.lasts:g} s)"
+        return None
 
     @property
     def mix(self) -> list[Traffic]:
@@ -132,29 +187,3 @@ class Scenario(Settings):
     def hit_by(self, incident: Incident) -> list[Deployment]:
         """The deployments an incident is about."""
         return [d for d in self.deployments if incident.target in (d.id, d.provider)]
-
-
-def load_scenario(path: Path) -> Scenario:
-    """Read a scenario.
-
-    Raises:
-        ConfigurationError: the file is not YAML, or something in it is wrong; it names the thing.
-        ImportError: PyYAML is not installed (the `cli` extra).
-    """
-    import yaml  # noqa: PLC0415  (an extra)
-
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path.name} is not YAML: {error}"
-        raise ConfigurationError(msg) from None
-    if not isinstance(raw, dict):
-        msg = f"{path.name}: must be a mapping with `deployments` in it"
-        raise ConfigurationError(msg)
-    try:
-        return Scenario(**raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "scenario"
-        msg = f"{path.name}: {where}: {first['msg'].removeprefix('Value error, ')}"
-        raise ConfigurationError(msg) from None

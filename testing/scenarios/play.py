@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from ...actors.runtime.chance import make_rng
+from ...messages.errors import ConfigurationError
 from ...messages.events import (
     AttemptFailed,
     FellBack,
@@ -17,6 +18,7 @@ from ...messages.events import (
     RequestSucceeded,
     WaitStarted,
 )
+from ...messages.problems import did_you_mean, quoted
 from ...messages.requests import CompletionRequest
 from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
@@ -148,18 +150,34 @@ def play(scenario: Scenario, seed: int = 1, *, calm: bool = False, tick: Any = N
     """
     clock = FakeClock()
     upstream = Upstream({d.id: _behaviour(d) for d in scenario.deployments}, make_rng(seed))
-    router = Router(
-        [_entry(d) for d in scenario.deployments], clock=clock, seed=seed, caller=upstream, **scenario.router
-    )
+    router = _router(scenario, clock, upstream, seed)
     figures = Figures()
     router._journal.subscribe(figures.hear)
     if not calm:
-        for incident in scenario.happens:
-            _schedule(clock, upstream, scenario, incident)
+        for deployment in scenario.deployments:
+            _schedule(clock, upstream, scenario, deployment)
     _send_all(scenario, router, clock, seed, tick)
     clock.advance(SETTLE_SECONDS)
     router.close()
     return figures
+
+
+def _router(scenario: Scenario, clock: FakeClock, upstream: Upstream, seed: int) -> Router:
+    entries = [_entry(d) for d in scenario.deployments]
+    try:
+        router = Router(entries, clock=clock, seed=seed, caller=upstream, **scenario.router)
+    except ConfigurationError as error:  # in the words of the file
+        said = str(error).replace("model_list[", "deployments[").replace(".litellm_params.", ".params.")
+        raise ConfigurationError(said.replace(".model_info.id", ".id")) from None
+    directory = router._wiring.directory
+    for number, traffic in enumerate(scenario.mix):
+        if directory.find(traffic.model) is None and not scenario.router.get("default_fallbacks"):
+            names = [d.model_name for d in scenario.deployments]
+            hint = did_you_mean(traffic.model, names)
+            router.close()
+            msg = f"traffic[{number}].model: no deployment serves {quoted(traffic.model)}{hint}"
+            raise ConfigurationError(msg)
+    return router
 
 
 def _send_all(scenario: Scenario, router: Router, clock: FakeClock, seed: int, tick: Any) -> None:
@@ -207,12 +225,15 @@ def _behaviour(deployment: Deployment) -> Behaviour:
     )
 
 
-def _schedule(clock: FakeClock, upstream: Upstream, scenario: Scenario, incident: Incident) -> None:
-    """Change those it is about when it begins, and change them back when it is over."""
-    for deployment in scenario.hit_by(incident):
-        usual = _behaviour(deployment)
-        for at, behaviour in ((incident.at, _during(incident, usual)), (incident.at + incident.lasts, usual)):
-            clock.call_later(at, partial(upstream.by_deployment.__setitem__, deployment.id, behaviour))
+def _schedule(clock: FakeClock, upstream: Upstream, scenario: Scenario, deployment: Deployment) -> None:
+    """Change how it behaves whenever something begins or ends that is about it."""
+    usual = _behaviour(deployment)
+    theirs = [incident for incident in scenario.happens if deployment in scenario.hit_by(incident)]
+    for at in {moment for incident in theirs for moment in (incident.at, incident.ends)}:
+        on = [incident for incident in theirs if incident.at <= at < incident.ends]
+        latest = max(on, key=lambda incident: incident.at, default=None)
+        behaviour = usual if latest is None else _during(latest, usual)
+        clock.call_later(at, partial(upstream.by_deployment.__setitem__, deployment.id, behaviour))
 
 
 def _during(incident: Incident, usual: Behaviour) -> Behaviour:

@@ -9,7 +9,11 @@ import pytest
 
 from turnout import ConfigurationError
 from turnout.cli.main import main
+from turnout.history.drawing import SHADE, WIDTH
+from turnout.testing import FakeClock
 from turnout.testing.scenarios import Scenario, chart, load_scenario, play, table
+from turnout.testing.scenarios.play import _behaviour, _schedule
+from turnout.testing.scenarios.upstream import Upstream
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "outage.yaml"
 
@@ -105,9 +109,105 @@ def test_a_wrong_file_is_one_clear_error(tmp_path, text, said):
         load_scenario(path)
 
 
+FILE = """\
+lasts: 5m
+requests_per_second: 2
+deployments:
+  - {id: eu, model_name: gpt-4, provider: azure, latency: {p50: 1, p95: 3}}
+  - {id: us, model_name: gpt-4, provider: azure, latency: 1.5, error: 503}
+"""
+HAPPENS = "happens: [{at: 1m, lasts: 1m, target: azure, how: 503}]\n"
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ("lasts: 5m", "latsts: 5m", "line 1: unknown key 'latsts'; did you mean 'lasts'?"),
+        ("error: 503", "eror: 503", "line 5: deployments[1]: unknown key 'eror'; did you mean 'error'?"),
+        ("lasts: 5m", "lasts: 5 minutes", "line 1: lasts = '5 minutes': must be a time such as 10m"),
+        ("lasts: 5m", "lasts: 0", "line 1: lasts = 0: must be greater than 0"),
+        ("lasts: 5m", "lasts: .inf", "line 1: lasts = inf: must be a finite number"),
+        ("lasts: 5m", "lasts: true", "line 1: lasts = True: must be a time"),
+        ("lasts: 5m", "lasts: 90000h", "line 1: lasts: 648,000,000 requests would come; 10,000,000 are"),
+        ("p50: 1,", "p50: 0,", "line 4: deployments[0].latency.p50 = 0: must be greater than 0"),
+        ("p95: 3", "p95: 0.5", "line 4: deployments[0].latency: p95 = 0.5 is below p50 = 1"),
+        ("1.5", "1500ms", "line 5: deployments[1].latency = '1500ms': must be a number of seconds"),
+        ("error: 503", "error: 200", "line 5: deployments[1].error = 200: must be greater than"),
+        ("error: 503", "error: 503, error: 500", "line 5: 'error' is given twice, or is no text"),
+        ("lasts: 5m", "5: m", "line 1: '5' is given twice, or is no text"),
+        ("lasts: 5m", "router: {seed: 5}", "line 1: router.seed: a scenario is played with one of its own"),
+        ("at: 1m", "at: 5m", "line 6: happens[0].at: it would begin when all is over (300 s)"),
+        ("target: azure", "target: azur", "line 6: happens[0].target: no deployment or provider 'azur'"),
+        ("lasts: 1m", "lasts: 0", "line 6: happens[0].lasts = 0: must be greater than 0"),
+        ("how: 503", "how: 504", "line 6: happens[0].how = '504': must be 'refused'"),
+        ("how: 503", "how: hang, error_rate: 0.5", "line 6: happens[0]: error_rate is for errors"),
+        ("how: 503", "how: 503, slower: 2", "line 6: happens[0]: slower is for how: slow"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_its_key(tmp_path, was, becomes, said):
+    path = tmp_path / "what-if.yaml"
+    assert load_scenario(_written(path, FILE + HAPPENS)).happens[0].how == "503"
+    with pytest.raises(ConfigurationError) as caught:
+        load_scenario(_written(path, (FILE + HAPPENS).replace(was, becomes, 1)))
+    assert str(caught.value).startswith(f"what-if.yaml, {said}")
+
+
+def _written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "traffic: [{model: gpt-5}]",
+            r"traffic\[0\].model: no deployment serves 'gpt-5'; did you mean 'gpt-4'",
+        ),
+        ("router: {num_retries: -1}", "num_retries = -1"),
+    ],
+)
+def test_what_no_router_takes_is_told_in_the_words_of_the_file(tmp_path, more, said):
+    made = load_scenario(_written(tmp_path / "what-if.yaml", FILE + more))
+    with pytest.raises(ConfigurationError, match=said):
+        play(made)
+
+
+def test_a_wrong_parameter_is_told_under_the_name_it_has_in_the_file(tmp_path):
+    text = FILE.replace("error: 503", "params: {rpm: -5}")
+    made = load_scenario(_written(tmp_path / "what-if.yaml", text))
+    with pytest.raises(ConfigurationError, match=r"^deployments\[1\].params.rpm = -5"):
+        play(made)
+
+
+def test_of_two_incidents_at_a_time_the_later_one_counts_and_the_first_goes_on_when_it_is_over():
+    first = {"at": 60, "lasts": 180, "target": "azure", "how": "hang"}
+    second = {"at": 120, "lasts": 60, "target": "eu", "how": "503"}
+    made = scenario(happens=[first, second])
+    clock = FakeClock()
+    usual = {d.id: _behaviour(d) for d in made.deployments}
+    upstream = Upstream(dict(usual), None)
+    for deployment in made.deployments:
+        _schedule(clock, upstream, made, deployment)
+    seen = []
+    for _ in range(5):
+        eu = upstream.by_deployment["eu"]
+        seen.append("hangs" if eu.hangs else "usual" if eu == usual["eu"] else eu.status)
+        clock.advance(60)
+    assert seen == ["usual", "hangs", 503, "hangs", "usual"]
+
+
+def test_an_incident_that_outlasts_what_is_played_is_shaded_within_the_picture():
+    made = scenario(lasts=300, happens=[{"at": 240, "lasts": 6000, "target": "eu"}])
+    root = ET.fromstring(chart(made, play(made, calm=True), play(made)))
+    shades = [element for element in root if element.get("fill") == SHADE]
+    assert shades
+    assert all(float(each.get("x")) + float(each.get("width")) <= WIDTH for each in shades)
+
+
 def test_the_command_plays_a_file_and_draws_it(tmp_path, capsys):
     path, svg = tmp_path / "short.yaml", tmp_path / "short.svg"
-    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("lasts: 1h", "lasts: 2m"), encoding="utf-8")
+    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("lasts: 1h", "lasts: 21m"), encoding="utf-8")
     assert main(["simulate", str(path), "--seeds", "1", "--svg", str(svg)]) == 0
     out = capsys.readouterr().out
     assert "p95" in out
