@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -57,6 +59,7 @@ class SimulatedCaller:
         asked_at, settled_at: router time; `settled_at` is None while there is no reply.
         fields: what was asked for.
         reply: the answer or the error; a stream that is being read.
+        calls: whose chunks it brought.
         ended: nothing more will come, and `error` says why if it was not a good end.
         left: gave up before the end.
     """
@@ -69,6 +72,7 @@ class SimulatedCaller:
     reply: Any = field(default=None, repr=False)
     error: BaseException | None = None
     chunks: int = 0
+    calls: set[str] = field(factory=set)
     pace: float = 0.01
     ended: bool = False
     left: bool = False
@@ -81,6 +85,9 @@ class Callers:
         open: by request.
         fields: what was asked for, by request, of the last `REMEMBERED`.
         just_ended: those who had their last word since the auditor looked.
+        gone: requests whose callers gave up, until that is recorded.
+        left: when they did, and which; those whom the auditor has looked after are taken out.
+        early: those that had their last word before it was recorded, since the auditor looked.
     """
 
     def __init__(self, chance: Chance, options: Options, marks: Marks) -> None:
@@ -90,6 +97,9 @@ class Callers:
         self.open: dict[str, SimulatedCaller] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.just_ended: list[SimulatedCaller] = []
+        self.gone: set[str] = set()
+        self.left: deque[tuple[float, str]] = deque()
+        self.early: list[str] = []
         self.asked = 0
         self.refused = 0
         self.calm = False
@@ -108,6 +118,9 @@ class Callers:
         self.fields.clear()
         self._settled.clear()
         self.just_ended.clear()
+        self.gone.clear()
+        self.left.clear()
+        self.early.clear()
 
     # -- asking
 
@@ -136,13 +149,20 @@ class Callers:
         self.open[caller.request_id] = caller
         self.fields[caller.request_id] = drawn
         self._forget_the_oldest()
-        future.add_done_callback(lambda: self._settled.append(caller))
+        future.add_done_callback(partial(self._has_a_reply, caller, router))
         if drawn.get("stream"):
             caller.pace = chance.choice((0.01, 1.0, 1e6))
         if not self.calm and "leaving" in self.options.faults and chance.one_in(4):
             leave_after = chance.exponential(chance.choice((0.5, 5.0)))
-            clock.call_later(leave_after, lambda: self._leave(caller))
+            clock.call_later(leave_after, lambda: self._leave(caller, clock.now()))
         return caller
+
+    def _has_a_reply(self, caller: SimulatedCaller, router: Router) -> None:
+        self._settled.append(caller)
+        future = caller.future
+        last = not (future.succeeded and isinstance(future.get(timeout=0), ModelStream))
+        if last and f"request/{caller.request_id}" in router._journal._versions:
+            self.early.append(caller.request_id)
 
     def _forget_the_oldest(self) -> None:
         """One that is still open begins anew as the youngest: what it asked for binds its calls to come."""
@@ -198,8 +218,9 @@ class Callers:
             return
         stream = caller.reply
         try:
-            while stream._channel.get_nowait() is not None:
+            while (chunk := stream._channel.get_nowait()) is not None:
                 caller.chunks += 1
+                caller.calls.add(chunk.id)
         except ChannelClosed as closed:
             stream._ended = True
             self._end(caller, closed.error)
@@ -207,11 +228,13 @@ class Callers:
         pace = 0.01 if self.calm else caller.pace
         clock.call_later(min(pace, 30.0), lambda: self._read(caller, clock))
 
-    def _leave(self, caller: SimulatedCaller) -> None:
+    def _leave(self, caller: SimulatedCaller, now: float) -> None:
         """Give up: the future is cancelled, the stream is closed, or just dropped."""
         if caller.ended or caller.request_id not in self.open:
             return
         caller.left = True
+        self.gone.add(caller.request_id)
+        self.left.append((now, caller.request_id))
         if caller.reply is None:
             caller.future.cancel()
             return

@@ -24,17 +24,20 @@ from ...messages.events import (
     HealthChecked,
     LimitsObserved,
 )
+from .account import Account
 from .violation import Violation
 
 if TYPE_CHECKING:
     from ...actors.deployment.state import DeploymentState
     from ...messages.events import Event
+    from ...messages.outcomes import ProviderLimits
     from .marks import Marks
     from .rulebook import DeploymentRules
 
 __all__ = ["DeploymentBook", "OpenCall"]
 
 MINUTE = 60.0
+ROUNDING = 1e-5
 
 CRASH_SECONDS = 30.0
 """For so long after a crash nobody can say what a deployment ought to take."""
@@ -73,6 +76,7 @@ class DeploymentBook:
         self.probe: str | None = None
         self.failures: dict[str, deque[float]] = {}
         self.foretold: tuple[float, float, int] | str | None = None
+        self.foretold_limits: tuple[int, int, float] | None = None
         self.extra = (0, 0, 0.0)  # requests, tokens, until
         self.check: tuple[str, list[Any], int] | None = None  # id, line in the window, reserved
         self.sick = False
@@ -81,6 +85,7 @@ class DeploymentBook:
         self.crashed_at = -CRASH_SECONDS
         self.lenient_at = -1.0
         self.sick_at = 0.0
+        self.account = Account()
         self.sent = (-1.0, "")  # when a call was last sent there, and whose
 
     def __repr__(self) -> str:
@@ -88,9 +93,10 @@ class DeploymentBook:
 
     def adopt(self, state: DeploymentState) -> None:
         """Take a recovered state at its word: what happened before is not ours to judge."""
+        self.account.adopt(state)
         self.lines.clear()
         self.open.clear()
-        self.foretold = None
+        self.foretold = self.foretold_limits = None
         sums: dict[float, list[Any]] = {}
         for _, at, starts, tokens in state.window.snapshot():
             self.lines.extend([at, 0] for _ in range(starts - 1))
@@ -127,6 +133,7 @@ class DeploymentBook:
         if self.foretold is not None and not isinstance(event, (CooldownStarted, CooldownEnded)):
             self.settle_foretold(at)
         self.changed_at = at
+        self.account.apply(event, at)
         handler = _HANDLERS.get(type(event))
         if handler is CallStarted:
             self._started(event, at, parallel)  # type: ignore[arg-type]
@@ -232,6 +239,9 @@ class DeploymentBook:
         return call
 
     def _settle(self, call: OpenCall, event: CallSucceeded | CallFailed | CallCancelled) -> None:
+        took = self.changed_at - call.at
+        if abs(event.seconds - took) > ROUNDING:
+            raise Violation("books", f"{event.call_id} took {took} s: {event!r}", self.changed_at)
         call.line[1] += event.prompt_tokens + event.completion_tokens - call.reserved
         self.ended_at = self.changed_at
 
@@ -240,6 +250,8 @@ class DeploymentBook:
         if call is None or call.opened or not call.stream:
             raise Violation("I4", f"call {event.call_id} opened on {self.rules.id} out of turn", at)
         call.opened = True
+        if abs(event.ttft - (at - call.at)) > ROUNDING:
+            raise Violation("books", f"{event.call_id} opened after {at - call.at} s: {event!r}", at)
 
     def _succeeded(self, event: CallSucceeded, at: float) -> None:
         call = self._close(event.call_id, at)
@@ -326,11 +338,32 @@ class DeploymentBook:
 
     def settle_foretold(self, at: float) -> None:
         """What was foretold must have happened by now."""
+        if self.foretold_limits is not None:
+            what = f"{self.rules.id} took no heed of its provider's count; foretold: {self.foretold_limits}"
+            raise Violation("books", what, at)
         if self.foretold is not None:
             raise Violation("books", f"{self.rules.id} did not rest; foretold: {self.foretold}", at)
 
-    def _limits_observed(self, event: LimitsObserved, _at: float) -> None:
+    def foretell_limits(self, said: ProviderLimits, at: float) -> None:
+        """Its provider said what is left there: where that is less than we count, it holds."""
+        rules, requests, tokens = self.rules, 0, 0
+        self._expire(at)
+        if rules.rpm is not None and said.remaining_requests is not None:
+            requests = max(0, rules.rpm - len(self.lines) - said.remaining_requests)
+        if rules.tpm is not None and said.remaining_tokens is not None:
+            tokens = max(0, rules.tpm - self.tokens_at(at) - said.remaining_tokens)
+        known = self._extra(at)
+        if (requests > known[0] or tokens > known[1]) and at != self.lenient_at:
+            resets = ((requests, said.reset_requests), (tokens, said.reset_tokens))
+            reset = max((seconds or 0.0 for more, seconds in resets if more), default=0.0)
+            self.foretold_limits = (requests, tokens, at + (min(reset, MINUTE) or MINUTE))
+
+    def _limits_observed(self, event: LimitsObserved, at: float) -> None:
         self.marks.sometimes("provider counts more than we")
+        said = (event.requests, event.tokens, event.until)
+        if self.foretold_limits != said and at != self.lenient_at:
+            raise Violation("books", f"{event!r}; foretold: {self.foretold_limits}", at)
+        self.foretold_limits = None
         self.extra = (event.requests, event.tokens, event.until)
 
     def _clock_set_back(self, event: ClockSetBack, _at: float) -> None:
@@ -347,6 +380,11 @@ class DeploymentBook:
     def doubtful(self, at: float) -> bool:
         """Whether its actor, or its group's, may still be on its way back."""
         return at < self.crashed_at + CRASH_SECONDS
+
+    def tokens_at(self, at: float) -> int:
+        """Reserved and used in the last minute."""
+        self._expire(at)
+        return sum(line[1] for line in self.lines)
 
     def idle_at(self, at: float, tokens: int | None) -> bool:
         """Whether a call of so many tokens (None: nobody knows) would surely be admitted."""

@@ -60,6 +60,8 @@ class DeploymentRules:
     parallel: int | None
     num_retries: int | None
     timeout: float | None
+    stream_timeout: float | None
+    weight: float | None
     prices: tuple[float, float] | None
     cooldown_time: float
     allowed_fails: int
@@ -152,6 +154,20 @@ class Rulebook:
         priority = fields.get("priority", settings.get("default_priority"))
         return priority is not None or settings.get("on_exhausted") == "wait"
 
+    def rank(self, fields: dict[str, Any], deadline: float) -> tuple[int, float]:
+        """Of those who wait, the one of the lowest goes first."""
+        return int(fields.get("priority", self.settings.get("default_priority", 0))), deadline
+
+    def pause(self, error: str, retry_after: float | None, failed: int) -> tuple[float, float]:
+        """The least and the most that the same deployment is left alone after so many attempts failed."""
+        least = max(float(self.settings.get("retry_after", 0.0)), retry_after or 0.0)
+        if error != "RateLimitError":
+            return least, least
+        policy = self.settings.get("retry_policy") or {}
+        base, most = policy.get("base_delay", 0.5), policy.get("max_delay", 8.0)
+        ceiling = min(most, base * policy.get("backoff_factor", 2.0) ** max(0, failed - 1))
+        return (least if policy.get("jitter", True) else max(least, ceiling)), max(least, ceiling)
+
     def seconds(self, fields: dict[str, Any]) -> float:
         """The time a request has."""
         return float(fields.get("timeout") or self.settings.get("timeout") or 6000.0)
@@ -231,6 +247,8 @@ def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> Deploy
         params.get("max_parallel_requests", settings.get("default_max_parallel_requests")),
         params.get("num_retries"),
         params.get("timeout"),
+        params.get("stream_timeout"),
+        params.get("weight"),
         None if None in prices else prices,
         cooldown_time,
         settings.get("allowed_fails", 3),

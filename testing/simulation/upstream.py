@@ -85,6 +85,10 @@ class SimulatedUpstream:
         calm: no fault befalls a call any more.
         under_way: calls that have neither ended nor been aborted, by id.
         told: the usage that each call's answer told, by id; None when it told none.
+        channels: where the chunks of each stream go, by its call's id.
+        limits: what a provider said is left of its own, by call.
+        sent: chunks of each stream that came to a good end, by call.
+        begun: hears of each call that is begun, its deployment first.
     """
 
     def __init__(self, chance: Chance, options: Options, marks: Marks) -> None:
@@ -96,6 +100,10 @@ class SimulatedUpstream:
         self.moods = {name: Mood() for name in options.provider_of}
         self.under_way: dict[str, SimulatedCall] = {}
         self.told: dict[str, Usage | None] = {}
+        self.channels: dict[str, Any] = {}
+        self.limits: dict[str, ProviderLimits] = {}
+        self.sent: dict[str, int] = {}
+        self.begun: Callable[[str, str], object] = _nobody
         self._latency = {name: _latency(chance.part(name)) for name in options.provider_of}
         self._kinds = _kinds_of(self.faults)
         self.clock: Clock = None  # type: ignore[assignment]  # from `connect`
@@ -108,6 +116,9 @@ class SimulatedUpstream:
         self.clock = dispatcher.clock
         self.under_way = {}
         self.told = {}
+        self.channels = {}
+        self.limits = {}
+        self.sent = {}
         return self
 
     async def aclose(self) -> None:
@@ -127,6 +138,9 @@ class SimulatedUpstream:
         latency = self._latency.get(deployment_id) or _Latency(0, _LATENCIES[0])
         begun = SimulatedCall(self, chance, call.call, call.deployment.model, deliver, kind)
         self.under_way[call.call.call_id] = begun
+        self.begun(deployment_id, call.call.call_id)
+        if call.call.stream:
+            self.channels[call.call.call_id] = call.call.channel
         seconds = latency.draw(chance)
         begun.begin(min(seconds, CALM_SECONDS) if self.calm else seconds * mood.slow)
         return begun
@@ -141,6 +155,10 @@ class SimulatedUpstream:
         if self._kinds and chance.percent(self.strange):
             return chance.pick("kind", self._kinds)
         return "answer"
+
+
+def _nobody(_deployment_id: str, _call_id: str) -> None:
+    pass
 
 
 def _kinds_of(faults: frozenset[str]) -> tuple[str, ...]:
@@ -263,6 +281,8 @@ class SimulatedCall:
         upstream = self.upstream
         upstream.under_way.pop(self.call.call_id, None)
         upstream.told[self.call.call_id] = outcome.usage
+        if outcome.limits is not None:
+            upstream.limits[self.call.call_id] = outcome.limits
         self.deliver(ProviderFinished(self.call.call_id, outcome))
 
     def _usage(self, output: int) -> Usage | None:
@@ -303,6 +323,7 @@ class SimulatedCall:
             self._finish(CallOutcome("failed", error=cut))
             return
         if self.sent == self.words:
+            upstream.sent[self.call.call_id] = self.sent
             self._finish(CallOutcome("succeeded", usage=self._usage(self.words), limits=self._limits()))
             return
         channel.put(_chunk(self.call.call_id))

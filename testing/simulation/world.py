@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -305,10 +306,16 @@ class World:
         now = self.clock.now()
         self.note("the router", "is closed")
         self.auditor.compare_all(now)
+        if not self.ended_lives:  # what the journal lost of an earlier one is for each to have heard or not
+            self.auditor.compare_usage(now)
+        self.auditor.actors_are_retired(now)
         self.router.close()
         self.look()
+        if not self.ended_lives:
+            self.auditor.losses_are_told(self.disk, now)
         if self.callers.open and not self.callers.settle_streams(self.clock):
             raise Violation("I1", f"{len(self.callers.open)} callers wait for a closed router", now)
+        self._no_timer_is_left(now)
         self.clock.advance(100.0)
         timer = self.clock.next_timer()
         if timer is not None:
@@ -316,6 +323,15 @@ class World:
         ours = self.router._wiring.system._refs
         if ours or any(ref.actor_urn in ours for ref in pykka.ActorRegistry.get_all()):
             raise Violation("I12", f"{len(ours)} actors are left", now)
+
+    def _no_timer_is_left(self, now: float) -> None:
+        """I12: none of the router's own; those of callers and providers will ring for nothing."""
+        for when, _, timer in self.clock._timers:
+            callback: Any = timer.callback
+            while isinstance(callback, partial):
+                callback = callback.func
+            if callback is not None and ".testing." not in f".{callback.__module__}.":
+                raise Violation("I12", f"a timer for {callback.__qualname__} at {when} is left", now)
 
     # -- afterwards
 
