@@ -67,11 +67,13 @@ def run_world(
     marks: Marks,
     most_requests: int | None = None,
     diary: Diary | None = None,
+    *,
+    to_the_end: bool = True,
 ) -> Outcome:
     """Let one world live. A violation is an outcome, not an exception.
 
-    With `most_requests` it lives only until its faults stop, or until more have come than that. A `diary`
-    is kept of what happens.
+    With `most_requests` it ends when more have come than that, and unless `to_the_end` when its faults stop.
+    A `diary` is kept of what happens.
     """
     problem = invariant = None
     what = ""
@@ -79,8 +81,8 @@ def run_world(
     with only_our_crashes() as crashes, _no_collector():
         try:
             world = World(chance, hours, marks, crashes, diary)
-            if most_requests is None:
-                world.live()
+            if to_the_end:
+                world.live(most_requests)
             else:
                 world.suffer(most_requests)
         except Violation as violation:

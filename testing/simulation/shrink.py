@@ -43,6 +43,12 @@ MAX_SECONDS = 60.0
 TO_CUT, TO_PLAIN, TO_DULL = 0.3, 0.5, 0.85
 """The shares of the effort after which the world is made plain, the rest is made dull, Hypothesis begins."""
 
+COARSE = 8
+"""The part of its turns that is the smallest block at first."""
+
+WHOLE = 1 << 30
+"""The smallest block when a thing is made dull as a whole or not at all."""
+
 PATIENCE = 10
 """So many more requests, or twice as many, may come to a plainer world before it goes wrong."""
 
@@ -168,11 +174,10 @@ class _Search:
     def _run(self, chance: PartedChance | DrawnChance, most_requests: int) -> Outcome:
         """Run a history; if the same invariant is broken by a shorter one, that is the best so far.
 
-        Unless it is to come to rest it ends when more requests have come than that.
+        It ends when more requests have come than that, and unless it is to come to rest with its faults.
         """
         self.runs += 1
-        most = None if self._to_the_end else most_requests
-        outcome = run_world(chance, self.hours, Marks(), most)
+        outcome = run_world(chance, self.hours, Marks(), most_requests, to_the_end=self._to_the_end)
         if outcome.invariant == self.invariant and _rank_of(outcome, chance.tape) < self._rank:
             self._take(outcome, chance)
         self.effort.hears(self._shortest[1], self.runs)
@@ -206,12 +211,15 @@ class _Search:
     # -- less of it
 
     def cut(self) -> None:
-        """Everything but its end, and one group; then the turns and requests that can be spared."""
+        """Everything but its end, and one group; then what can be spared in large blocks.
+
+        Single turns come later: in a world of many deployments each of them takes long.
+        """
         self.share = TO_CUT
         for without in (without_turns, without_requests):
             self._keep_the_last(without)
         self._keep_one_of_each(self._try)
-        self._leave_out_all()
+        self._leave_out_all(max(1, _turns(self.notes) // COARSE))
 
     def _keep_the_last(self, without: _Without) -> None:
         """As few turns as will do, doubled until they will."""
@@ -221,14 +229,14 @@ class _Search:
                 return
             kept *= 2
 
-    def _leave_out_all(self) -> None:
+    def _leave_out_all(self, least: int = 1) -> None:
         for without in (without_turns, without_requests, without_misfortunes):
-            self._leave_out(without)
+            self._leave_out(without, least)
         for part in sorted(self.notes):
             if part[1] in {COMES, CROWDS}:
-                self._make_dull(part, self._try)
+                self._make_zero(part, self._try, least)
 
-    def _leave_out(self, without: _Without) -> None:
+    def _leave_out(self, without: _Without, least: int) -> None:
         """From the first turn to the last: blocks that grow while they can be spared, and else shrink."""
         first, size = 1, max(1, _turns(self.notes) // 2)
         while first <= (turns := _turns(self.notes)) and not self._tired():
@@ -237,10 +245,10 @@ class _Search:
                 if _turns(self.notes) == turns:
                     first += size
                 size *= 2
-            elif size > 1:
+            elif size > least:
                 size //= 2
             else:
-                first += 1
+                first += size
 
     # -- a plainer world
 
@@ -256,6 +264,8 @@ class _Search:
         before = None
         while before != _interest(self.notes) and not self._tired():
             before = _interest(self.notes)
+            for part in self._of_the_world():
+                self._make_zero(part, try_it, WHOLE)
             for part in self._of_the_world():
                 self._make_dull(part, try_it)
 
@@ -301,7 +311,7 @@ class _Search:
             for at in range(len(self.notes.get(part, ()))):
                 self._make_smaller(part, at, try_it)
 
-    def _make_zero(self, part: Part, try_it: _Attempt) -> None:
+    def _make_zero(self, part: Part, try_it: _Attempt, least: int = 1) -> None:
         """In blocks, as turns are left out."""
         at, size = 0, len(self.notes.get(part, ()))
         while at < len(draws := self.notes.get(part, ())) and not self._tired():
@@ -311,10 +321,10 @@ class _Search:
             ):
                 at += size
                 size *= 2
-            elif size > 1:
+            elif size > least:
                 size //= 2
             else:
-                at += 1
+                at += size
 
     def _make_smaller(self, part: Part, at: int, try_it: _Attempt) -> None:
         while (half := self._drawn(part, at) // 2) and not self._tired():

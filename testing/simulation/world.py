@@ -211,13 +211,15 @@ class World:
 
     # -- its life
 
-    def live(self) -> None:
-        """Faults for as long as the options say, then calm, then the end.
+    def live(self, most_requests: int | None = None) -> None:
+        """Faults for as long as the options say, then calm, then the end; too many requests end it before.
 
         Raises:
             Violation: an invariant was broken.
         """
-        self.suffer()
+        self.suffer(most_requests)
+        if most_requests is not None and self.callers.asked > most_requests:
+            return
         self.chance.begin(-1)
         if self.chance.one_in(6):
             self._close_while_busy()
