@@ -35,10 +35,11 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
     except TurnoutError as error:
         raise Failure(str(error)) from None
     columns, heads = ([usual, real], ["without", "with incidents"]) if usual else ([real], ["as it is"])
+    if svg is not None:  # first: whoever reads the table may have read enough
+        write_picture(svg, chart(scenario, (usual or real)[0], real[0]))
     print(f"{scenario.name}: {scenario.lasts / 60:g} min, {seeds} seeds (mean ± half the range)\n")
     print(table(heads, columns))
     if svg is not None:
-        write_picture(svg, chart(scenario, (usual or real)[0], real[0]))
         print(f"\nchart: {svg}")
     return 0
 

@@ -11,7 +11,17 @@ from ...messages.figures import dollars
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NOTHING", "Table", "cells", "cost", "deployment_table", "print_table", "seconds", "share"]
+__all__ = [
+    "NOTHING",
+    "Table",
+    "cells",
+    "cost",
+    "deployment_table",
+    "filled",
+    "print_table",
+    "seconds",
+    "share",
+]
 
 NOTHING = "–"
 
@@ -122,7 +132,8 @@ def cells(text: str) -> int:
     return sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in text)
 
 
-def _filled(cell: str, width: int, *, left: bool) -> str:
+def filled(cell: str, width: int, *, left: bool) -> str:
+    """A cell as wide as its column, its text on the left or on the right."""
     room = " " * (width - cells(cell))
     return cell + room if left else room + cell
 
@@ -133,7 +144,7 @@ def plain(table: Table) -> list[str]:
     return [
         (" " * GAP)
         .join(
-            _filled(cell, width, left=position in (0, len(row) - 1))
+            filled(cell, width, left=position in (0, len(row) - 1))
             for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         .rstrip()

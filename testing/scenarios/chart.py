@@ -40,10 +40,11 @@ def _axis(scenario: Scenario, minutes: int) -> Axis:
     return Axis(minutes, ticks, [(i.at / 60.0, min(minutes, i.ends / 60.0)) for i in scenario.happens])
 
 
-def _p95(minute: Minute) -> float:
-    return quantile(sorted(minute.seconds), 0.95)
+def _p95(minute: Minute) -> float | None:
+    """None where nobody was answered: that is no fast answer."""
+    return quantile(sorted(minute.seconds), 0.95) if minute.seconds else None
 
 
-def _errors(minute: Minute) -> float:
+def _errors(minute: Minute) -> float | None:
     requests = minute.failed + len(minute.seconds)
-    return 100.0 * minute.failed / requests if requests else 0.0
+    return 100.0 * minute.failed / requests if requests else None

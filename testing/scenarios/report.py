@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...supervisor.face.metrics_table import NOTHING, cells, filled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -29,10 +31,10 @@ def rows(plays: Sequence[Sequence[Figures]]) -> list[tuple[str, ...]]:
 def table(heads: Sequence[str], plays: Sequence[Sequence[Figures]]) -> str:
     """The rows as aligned text."""
     lines = [("", *heads), *rows(plays)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = [max(cells(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            filled(cell, width, left=column == 0)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
@@ -41,6 +43,8 @@ def table(heads: Sequence[str], plays: Sequence[Sequence[Figures]]) -> str:
 
 def _cell(value: Callable[[Figures], tuple[float, str]], column: Sequence[Figures]) -> str:
     """`2.31 s ± 0.05`: the mean over the seeds, and half of what lies between the extremes."""
+    if value is _bill and all(figures.unpriced == figures.answered for figures in column):
+        return NOTHING  # nobody knows it, which is not that it is nothing
     values = [value(figures) for figures in column]
     numbers, form = [number for number, _ in values], values[0][1]
     mean = sum(numbers) / len(numbers)
@@ -65,6 +69,10 @@ def _count_of(kind: str) -> Callable[[Figures], tuple[float, str]]:
     return lambda figures: (float(figures.errors[kind]), "{:,.0f}")
 
 
+def _bill(figures: Figures) -> tuple[float, str]:
+    return figures.cost, "{:,.2f} $"
+
+
 _ROWS: tuple[tuple[str, Callable[[Figures], tuple[float, str]]], ...] = (
     ("requests", lambda f: (float(f.requests), "{:,.0f}")),
     ("answered", lambda f: (_per(f.answered, f.requests), "{:.2f} %")),
@@ -76,6 +84,6 @@ _ROWS: tuple[tuple[str, Callable[[Figures], tuple[float, str]]], ...] = (
     ("retries", lambda f: (float(f.retries), "{:,.0f}")),
     ("fallbacks", lambda f: (float(f.fallbacks), "{:,.0f}")),
     ("waits", lambda f: (float(f.waits), "{:,.0f}")),
-    ("bill", lambda f: (f.cost, "{:,.2f} $")),
+    ("bill", _bill),
     ("answers without a price", lambda f: (float(f.unpriced), "{:,.0f}")),
 )

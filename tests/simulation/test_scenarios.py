@@ -10,6 +10,7 @@ import pytest
 from turnout import ConfigurationError
 from turnout.cli.main import main
 from turnout.history.drawing import SHADE, WIDTH
+from turnout.supervisor.face.metrics_table import cells
 from turnout.testing import FakeClock
 from turnout.testing.scenarios import Scenario, chart, load_scenario, play, table
 from turnout.testing.scenarios.play import _behaviour, _schedule
@@ -203,6 +204,20 @@ def test_an_incident_that_outlasts_what_is_played_is_shaded_within_the_picture()
     shades = [element for element in root if element.get("fill") == SHADE]
     assert shades
     assert all(float(each.get("x")) + float(each.get("width")) <= WIDTH for each in shades)
+
+
+def test_where_nobody_is_answered_there_is_no_p95_and_where_no_price_is_known_no_bill():
+    bare = [{"id": "größe-模型", "model_name": "gpt-4"}]
+    made = scenario(deployments=bare, happens=[{"at": 60, "lasts": 60, "target": "größe-模型", "how": "401"}])
+    real = play(made)
+    assert not real.minutes[1].seconds
+    root = ET.fromstring(chart(made, play(made, calm=True), real))
+    lines = [each for each in root if each.tag.endswith("polyline")]
+    assert len(lines) == 5  # the p95 with the incident is in two pieces
+    text = table(["as it is"], [[real]])
+    rows = dict(line.rsplit(maxsplit=1) for line in text.splitlines()[1:])
+    assert rows["bill"] == "–"
+    assert {cells(line) for line in text.splitlines()} == {cells(text.splitlines()[0])}
 
 
 def test_the_command_plays_a_file_and_draws_it(tmp_path, capsys):
