@@ -7,9 +7,10 @@ one its answer is as long as the answer of that rank there.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
-from statistics import median
-from typing import TYPE_CHECKING
+from statistics import median, stdev
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,12 @@ __all__ = ["Answers"]
 LEAST = 30
 """Answers of a deployment from which its own lengths are known."""
 
+SURE = 3.0
+"""Standard errors by which two must differ in how they count tokens."""
+
+MEDIAN_ERROR = 1.25
+"""The standard error of a median, to that of a mean."""
+
 
 class Answers:
     """The lengths of answers by deployment, and of prompts as each counts them."""
@@ -30,7 +37,7 @@ class Answers:
         self._outputs = {
             name: sorted(call.output_tokens for call in of) for name, of in answered.items() if of
         }
-        self._ratios = {name: _ratio(of) for name, of in answered.items() if of}
+        self._counts = {name: _counting(of) for name, of in answered.items() if of}
         self._all = sorted(tokens for outputs in self._outputs.values() for tokens in outputs) or [0]
 
     def tokens(self, deployment_id: str, arrival: Arrival, draw: float) -> tuple[int, int]:
@@ -38,8 +45,7 @@ class Answers:
         answered = arrival.answered_by
         if answered is not None and answered[0] == deployment_id:
             return answered[1], answered[2]
-        ratio = self._ratios.get(deployment_id, 1.0)
-        prompt = max(1, round(arrival.input_tokens * ratio))
+        prompt = max(1, round(self._prompt(deployment_id, arrival)))
         outputs = self._outputs.get(deployment_id, ())
         if answered is None:
             known = outputs if len(outputs) >= LEAST else self._all
@@ -48,6 +54,16 @@ class Answers:
             output = self._elsewhere(outputs, answered, draw)
         most = arrival.particulars.output_tokens
         return prompt, output if most is None else min(output, most)
+
+    def _prompt(self, deployment_id: str, arrival: Arrival) -> float:
+        """As another one counted it, where one did: our own estimate is a rougher one."""
+        here, answered = self._counts.get(deployment_id), arrival.answered_by
+        if answered is None:
+            return arrival.input_tokens * (1.0 if here is None else math.exp(here.middle))
+        there = self._counts.get(answered[0])
+        if here is None or there is None or not here.differs(there):
+            return answered[1]
+        return answered[1] * math.exp(here.middle - there.middle)
 
     def _elsewhere(self, outputs: Sequence[int], answered: tuple[str, int, int], draw: float) -> int:
         theirs = self._outputs.get(answered[0], ())
@@ -58,7 +74,23 @@ class Answers:
         return outputs[min(len(outputs) - 1, int(rank * len(outputs)))]
 
 
-def _ratio(calls: Sequence[Call]) -> float:
-    """Tokens of a prompt as this provider counts them, to our estimate."""
-    ratios = [c.prompt_tokens / c.arrival.input_tokens for c in calls if c.arrival.input_tokens]
-    return median(ratios) if ratios else 1.0
+class _Counting(NamedTuple):
+    """Tokens of a prompt as one provider counts them, to our estimate: the logarithm, and its error."""
+
+    middle: float
+    error: float
+
+    def differs(self, other: _Counting) -> bool:
+        """Whether they count in different ways, beyond what the prompts they happened to get explain."""
+        return abs(self.middle - other.middle) > SURE * math.hypot(self.error, other.error)
+
+
+def _counting(calls: Sequence[Call]) -> _Counting:
+    logs = [
+        math.log(call.prompt_tokens / call.arrival.input_tokens)
+        for call in calls
+        if call.arrival.input_tokens and call.prompt_tokens
+    ]
+    if len(logs) < 2:
+        return _Counting(logs[0] if logs else 0.0, math.inf)
+    return _Counting(median(logs), MEDIAN_ERROR * stdev(logs) / math.sqrt(len(logs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .episodes import episodes
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .record import Call
 
 __all__ = ["Failures", "Spell", "Weather", "fit_failures"]
+
+BORROWED_CALLS = 20.0
+"""So many calls of another deployment count for one that is likened to it."""
 
 
 @frozen
@@ -33,16 +36,30 @@ class Failures:
 
     Attributes:
         spells: its episodes, in order.
-        calls: how many it had outside of them, and `faults` those that failed.
+        calls: how many it had outside of them, and `failed` how many of those failed.
+        faults: failed calls outside of them, to fail like.
     """
 
     spells: tuple[Spell, ...]
-    calls: int
+    calls: float
+    failed: float
     faults: tuple[Call, ...]
+
+    def beside(self, like: Failures) -> Failures:
+        """These, of one that is taken to fail as another does until so many calls of its own say how."""
+        if self.calls >= BORROWED_CALLS:
+            return self
+        share = min(1.0, BORROWED_CALLS / max(1.0, like.calls))
+        return evolve(
+            self,
+            calls=self.calls + share * like.calls,
+            failed=self.failed + share * like.failed,
+            faults=self.faults or like.faults,
+        )
 
     def drawn(self, rng: random.Random) -> Weather:
         """As it may have been: each rate as likely as the record makes it, each border somewhere between."""
-        usual = _rate(rng, len(self.faults), self.calls) if self.faults else 0.0
+        usual = _rate(rng, self.failed, self.calls) if self.failed else 0.0
         spells = []
         for spell in self.spells:
             begins = spell.begins[0] + (spell.begins[1] - spell.begins[0]) * rng.random()
@@ -53,7 +70,7 @@ class Failures:
         return Weather(usual, self.faults, tuple(spells))
 
 
-def _rate(rng: random.Random, failed: int, calls: int) -> float:
+def _rate(rng: random.Random, failed: float, calls: float) -> float:
     return rng.betavariate(failed, max(0.5, calls - failed))
 
 
@@ -105,4 +122,5 @@ def fit_failures(calls: Sequence[Call], began: float, ended: float) -> Failures:
         place = episode.last + 1
         inside += episode.calls
     outside.extend(calls[place:])
-    return Failures(tuple(spells), len(outside), tuple(c for c in outside if c.error is not None))
+    faults = tuple(call for call in outside if call.error is not None)
+    return Failures(tuple(spells), len(outside), len(faults), faults)

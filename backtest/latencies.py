@@ -12,9 +12,9 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from .crowding import crowding
+from .crowding import NO_EVIDENCE, Growths, evidence, growths
 from .segments import change_points
 from .sizes import Line, fit_line
 
@@ -29,6 +29,9 @@ __all__ = ["Latencies", "Moments", "Off", "fit_latencies"]
 NEIGHBOURS = 40
 """Calls around a moment among which one is drawn, within the stretch of one level."""
 
+ROUNDS = 4
+"""In which lines through sizes and the growth by load find each other."""
+
 NEVER = math.inf
 
 
@@ -39,6 +42,9 @@ class Off(NamedTuple):
     rest: float
     cut: bool
 
+    def times(self, factor: float) -> Off:
+        return self if factor == 1.0 else Off(self.ttft * factor, self.rest * factor, self.cut)
+
 
 @frozen
 class Latencies:
@@ -47,8 +53,9 @@ class Latencies:
     Attributes:
         first: seconds to the first content of a stream, or to the whole answer.
         rest: seconds from there to a stream's end; None for whole answers.
-        growth: by what share it is slower for each other call under way.
-        times: when the calls started, in order; `offs` by what each was off.
+        growth: by what share it is slower for each other call under way, as the lines take it.
+        times: when the calls started, in order; `offs` by what each was off, and `busy` how many others were
+            open then.
         levels: indexes at which another level begins; the first is 0.
         longest: of calls that ended, by what they were off, in order.
     """
@@ -58,11 +65,29 @@ class Latencies:
     growth: float
     times: tuple[float, ...]
     offs: tuple[Off, ...]
+    busy: tuple[int, ...]
     levels: tuple[int, ...]
     longest: tuple[float, ...]
 
-    def drawn(self, rng: random.Random) -> Moments:
-        """As it may have been: calls drawn among their neighbours, levels changing somewhere between."""
+    def slowed(self, factor: float) -> Latencies:
+        """Those of one that takes so many times as long."""
+        return evolve(
+            self,
+            first=self.first.slowed(factor),
+            rest=None if self.rest is None else self.rest.slowed(factor),
+        )
+
+    def off(self, call: Call) -> float:
+        """By what all of a call was off."""
+        return _Sizes(self.first, self.rest, self.growth).off(call)
+
+    def drawn(self, rng: random.Random, growth: float | None = None) -> Moments:
+        """As it may have been: calls drawn among their neighbours, levels changing somewhere between.
+
+        `growth` is the one of this play: a call that was slow because of others would have been less slow
+        without them.
+        """
+        growth = self.growth if growth is None else growth
         borders = []
         for index in self.levels[1:]:
             early, late = self.times[index - 1], self.times[index]
@@ -71,8 +96,10 @@ class Latencies:
         for low, high in pairwise((*self.levels, len(self.times))):
             for index in range(low, high):
                 start, end = _around(index, low, high)
-                picked.append(self.offs[start + int(rng.random() * (end - start))])
-        return Moments(self, tuple(borders), picked)
+                which = start + int(rng.random() * (end - start))
+                others = self.busy[which]
+                picked.append(self.offs[which].times((1.0 + self.growth * others) / (1.0 + growth * others)))
+        return Moments(self, tuple(borders), picked, growth)
 
 
 def _around(index: int, low: int, high: int) -> tuple[int, int]:
@@ -83,8 +110,11 @@ def _around(index: int, low: int, high: int) -> tuple[int, int]:
 class Moments:
     """Latencies in one play."""
 
-    def __init__(self, of: Latencies, borders: tuple[float, ...], picked: Sequence[Off]) -> None:
+    def __init__(
+        self, of: Latencies, borders: tuple[float, ...], picked: Sequence[Off], growth: float
+    ) -> None:
         self._of = of
+        self._growth = growth
         self._borders = borders
         self._picked = picked
         self._ends = (*of.levels, len(of.times))
@@ -107,7 +137,7 @@ class Moments:
         low, high = self._ends[level], self._ends[level + 1]
         start, end = _around(bisect_right(of.times, at, low, high), low, high)
         off = self._picked[start + int(draw * (end - start))]
-        slower = 1.0 + of.growth * busy
+        slower = 1.0 + self._growth * busy
         first = slower * (of.first.at(prompt, output) if of.rest is None else of.first.at(prompt, 0.0))
         rest = 0.0 if of.rest is None else slower * of.rest.at(0.0, output)
         if off.cut:
@@ -128,20 +158,55 @@ class Moments:
         return line * self.longer(cut_at / line, tail)
 
 
-def fit_latencies(calls: Sequence[Call], *, stream: bool) -> Latencies | None:
-    """From calls that were answered or given up, in the order of their starts; None of none."""
-    ended = [call for call in calls if not call.cut]
+def fit_latencies(
+    calls: Sequence[Call],
+) -> tuple[Latencies | None, Latencies | None, Growths]:
+    """Of whole answers, of streams, and how their load slows both down.
+
+    `calls` were answered or given up, in the order of their starts. What there is no answer of is None.
+    """
+    kinds = [[call for call in calls if call.arrival.stream is stream] for stream in (False, True)]
+    ended = [[call for call in of if not call.cut] for of in kinds]
+    slower = Growths()
+    for _ in range(ROUNDS):
+        sizes = [_Sizes.of(of, slower.likely, stream=bool(place)) for place, of in enumerate(ended)]
+        before, slower = slower.likely, growths([_crowded(*each) for each in zip(ended, sizes, strict=True)])
+        if slower.likely == before:
+            break
+    sizes = [_Sizes.of(of, slower.likely, stream=bool(place)) for place, of in enumerate(ended)]
+    whole, stream = (
+        _fitted(of, under) if any(not call.cut for call in of) else None
+        for of, under in zip(kinds, sizes, strict=True)
+    )
+    return whole, stream, slower
+
+
+def _crowded(ended: Sequence[Call], sizes: _Sizes) -> tuple[float, ...]:
+    """What these calls tell of how load slows them down, as far as this line through sizes is right.
+
+    The line and the levels are found under the growth of the round before: a line through calls that were
+    all busy takes the crowd for size, and a crowd that comes and goes looks like another level.
+    """
     if not ended:
-        return None
-    roughly = _Sizes.of(ended, 0.0, stream=stream)
-    logs = [math.log(roughly.off(call)) for call in ended]
-    growth = crowding(logs, [call.open for call in ended], (0, *change_points(logs)))
-    sizes = _Sizes.of(ended, growth, stream=stream) if growth else roughly
-    offs = [sizes.parts(call) for call in calls]
+        return NO_EVIDENCE
+    busy = [call.open for call in ended]
+    even = [math.log(sizes.off(call)) for call in ended]
+    logs = [log + math.log1p(sizes.growth * others) for log, others in zip(even, busy, strict=True)]
+    return evidence(logs, busy, (0, *change_points(even)))
+
+
+def _fitted(calls: Sequence[Call], sizes: _Sizes) -> Latencies:
     levels = change_points([math.log(sizes.off(call)) for call in calls])
-    longest = sorted(sizes.off(call) for call in ended)
-    times = tuple(call.at for call in calls)
-    return Latencies(sizes.first, sizes.rest, growth, times, tuple(offs), (0, *levels), tuple(longest))
+    return Latencies(
+        sizes.first,
+        sizes.rest,
+        sizes.growth,
+        tuple(call.at for call in calls),
+        tuple(sizes.parts(call) for call in calls),
+        tuple(call.open for call in calls),
+        (0, *levels),
+        tuple(sorted(sizes.off(call) for call in calls if not call.cut)),
+    )
 
 
 class _Sizes(NamedTuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.runtime.chance import Ids
+from ..messages.embeddings import EmbeddingRequest
+from ..messages.moderations import ModerationRequest
 from ..messages.requests import CompletionRequest
 from ..supervisor.face.router import Router
 from ..supervisor.planning.rules import MAX_CALL_SECONDS
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..actors.journal.codec import Recorded
+    from ..messages.requests import Request
     from ..supervisor.planning.directory import Directory
     from .ports import Providers
     from .setups import Setup
@@ -40,7 +43,7 @@ LONGEST_SECONDS = 7_000.0
 TICK = 1_000
 """Arrivals between two ticks of a progress bar."""
 
-Asking = tuple[Arrival, CompletionRequest]
+Asking = tuple[Arrival, "Request"]
 
 
 class Played(NamedTuple):
@@ -55,12 +58,13 @@ def requests_of(arrivals: Sequence[Arrival], usual_timeout: Callable[[float], fl
 
     `usual_timeout` says what the record's router gave a request that named none, at that time.
     """
-    made: dict[Any, CompletionRequest] = {}
+    made: dict[Any, Request] = {}
     asking = []
     for arrival in arrivals:
         own = None if _same(arrival.timeout, usual_timeout(arrival.at)) else arrival.timeout
         particulars = arrival.particulars
-        key = (arrival.model, arrival.stream, arrival.input_tokens, arrival.priority, own, particulars)
+        sizes = (arrival.kind, arrival.model, arrival.stream, arrival.input_tokens)
+        key = (*sizes, arrival.priority, own, particulars)
         request = made.get(key)
         if request is None:
             request = made[key] = _request(arrival, own)
@@ -72,13 +76,11 @@ def _same(timeout: float, usual: float | None) -> bool:
     return abs(timeout - (MAX_CALL_SECONDS if usual is None else usual)) < 1e-3
 
 
-def _request(arrival: Arrival, timeout: float | None) -> CompletionRequest:
-    text = "x" * (BYTES_PER_TOKEN * max(1, arrival.input_tokens - FRAME_TOKENS))
+def _request(arrival: Arrival, timeout: float | None) -> Request:
     particulars = arrival.particulars
     fields: dict[str, Any] = {
         "timeout": timeout,
         "priority": arrival.priority,
-        "max_tokens": particulars.output_tokens,
         "num_retries": particulars.num_retries,
         "stream_timeout": particulars.stream_timeout,
         "routing_strategy": particulars.routing_strategy,
@@ -87,8 +89,23 @@ def _request(arrival: Arrival, timeout: float | None) -> CompletionRequest:
         "allowed_model_region": particulars.region,
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    messages = [{"role": "user", "content": text}]
+    if arrival.kind in _WITHOUT_ANSWER:
+        return _WITHOUT_ANSWER[arrival.kind](model=arrival.model, input=_text(arrival.input_tokens), **given)
+    if particulars.output_tokens is not None:
+        given["max_tokens"] = particulars.output_tokens
+    messages = [{"role": "user", "content": _text(arrival.input_tokens - FRAME_TOKENS)}]
     return CompletionRequest(model=arrival.model, messages=messages, stream=arrival.stream, **given)
+
+
+def _text(tokens: int) -> str:
+    return "x" * (BYTES_PER_TOKEN * max(1, tokens))
+
+
+_WITHOUT_ANSWER: dict[str, Callable[..., Request]] = {
+    "embedding": EmbeddingRequest,
+    "moderation": ModerationRequest,
+}
+"""Kinds that come to no tokens."""
 
 
 def play(

@@ -1,25 +1,27 @@
 """The providers of a record: one model for each deployment, and one play's draw of them all. Pure.
 
-What is not in the record is borrowed (`borrowed`), and the report says of whom.
+What is not in the record is borrowed (`likeness`), and the report says of whom.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from .answers import Answers
+from .crowding import Growths
 from .draws import Draws
 from .failures import Failures, fit_failures
 from .latencies import NEVER, Latencies, fit_latencies
+from .likeness import Likeness, liken
 from .ports import Asked, Fault, Reply
 from .record import OWN_FAULT
 from .refusals import RATE_LIMITED, Load, find_limit
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..supervisor.fleet.fleet import Listing
     from .failures import Weather
@@ -43,7 +45,8 @@ class Behaviour:
         answers: calls of its own that were answered.
         whole, stream: latencies of whole answers and of streams; None when nobody like it ever gave one.
         limit: the rate limit it showed; `refusals` its calls that were refused so.
-        borrowed: whose calls stand in for its own, which are too few; empty when none do.
+        growths: how load slows it down.
+        borrowed: to whom it is likened, and how, since its own calls are too few; empty when it is not.
         alike: whether these are deployments of the same model.
     """
 
@@ -53,7 +56,8 @@ class Behaviour:
     failures: Failures
     limit: Limit | None = None
     refusals: tuple[Call, ...] = ()
-    borrowed: tuple[str, ...] = ()
+    growths: Growths = field(factory=Growths)
+    borrowed: Mapping[str, Likeness] = field(factory=dict)
     alike: bool = True
 
 
@@ -72,29 +76,39 @@ class Model:
 def fit_model(record: Record, listings: Mapping[str, Listing]) -> Model:
     """What the record shows of these deployments."""
     answers = Answers(record.calls)
-    behaviours = {name: _behaviour(name, record, listings) for name in listings}
+    shown = {name: _behaviour(record.calls.get(name, []), record) for name in listings}
+    behaviours = {
+        name: each if each.answers >= HARDLY_USED else _likened(name, each, shown, record, listings)
+        for name, each in shown.items()
+    }
     return Model(behaviours, answers)
 
 
-def _behaviour(name: str, record: Record, listings: Mapping[str, Listing]) -> Behaviour:
-    own = record.calls.get(name, [])
+def _behaviour(own: Sequence[Call], record: Record) -> Behaviour:
+    """By its own calls alone."""
     limit = find_limit(own, _tokens)
     refusals = tuple(c for c in own if limit is not None and c.status == RATE_LIMITED)
     telling = [c for c in own if _tells_of_health(c) and not (limit and c.status == RATE_LIMITED)]
     failures = fit_failures(telling, record.began, record.ended)
     timed = [call for call in own if _tells_of_time(call)]
     answered = sum(not call.cut for call in timed)
-    borrowed: tuple[str, ...] = ()
-    alike = True
-    if answered < HARDLY_USED:
-        borrowed, alike = _others_like(name, record, listings)
-        timed = sorted(
-            [*timed, *(c for other in borrowed for c in record.calls[other] if _tells_of_time(c))],
-            key=lambda call: call.at,
-        )
-    whole = fit_latencies([c for c in timed if not c.arrival.stream], stream=False)
-    stream = fit_latencies([c for c in timed if c.arrival.stream], stream=True)
-    return Behaviour(answered, whole, stream, failures, limit, refusals, borrowed, alike)
+    whole, stream, slower = fit_latencies(timed)
+    return Behaviour(answered, whole, stream, failures, limit, refusals, slower)
+
+
+def _likened(
+    name: str,
+    own: Behaviour,
+    shown: Mapping[str, Behaviour],
+    record: Record,
+    listings: Mapping[str, Listing],
+) -> Behaviour:
+    others, alike = _others_like(name, shown, listings)
+    calls = [call for call in record.calls.get(name, ()) if _tells_of_time(call) and not call.cut]
+    likenesses = {
+        other: liken(calls, shown[other].whole, shown[other].stream, alike=alike) for other in others
+    }
+    return evolve(own, borrowed=likenesses, alike=alike)
 
 
 def _tokens(call: Call) -> float:
@@ -110,20 +124,19 @@ def _tells_of_time(call: Call) -> bool:
     return call.error is None
 
 
-def _others_like(name: str, record: Record, listings: Mapping[str, Listing]) -> tuple[tuple[str, ...], bool]:
+def _others_like(
+    name: str, shown: Mapping[str, Behaviour], listings: Mapping[str, Listing]
+) -> tuple[list[str], bool]:
     """Deployments that were used: of the same model, else of the same group, else all."""
-    used = [
-        other
-        for other, calls in record.calls.items()
-        if other != name and other in listings and any(_tells_of_time(c) and not c.cut for c in calls)
-    ]
+    answers = {other: each.answers for other, each in shown.items() if other != name and each.answers}
+    used = [other for other, count in answers.items() if count >= HARDLY_USED] or list(answers)
     mine = listings[name]
     model = mine.config["litellm_params"].get("model")
     same_model = [o for o in used if listings[o].config["litellm_params"].get("model") == model]
     if same_model:
-        return tuple(same_model), True
+        return same_model, True
     same_group = [o for o in used if listings[o].group == mine.group]
-    return tuple(same_group or used), False
+    return same_group or used, False
 
 
 @define(eq=False)
@@ -145,7 +158,7 @@ class DrawnProviders:
         self._answers = model.answers
         self._draws = Draws(seed)
         self._playing = {
-            name: _playing(behaviour, place, rng)
+            name: _playing(_as_drawn(behaviour, model, rng), place, rng)
             for place, (name, behaviour) in enumerate(model.behaviours.items())
         }
 
@@ -198,14 +211,29 @@ class DrawnProviders:
 
 
 def _playing(behaviour: Behaviour, place: int, rng: random.Random) -> _Playing:
-    limit = behaviour.limit
+    limit, growth = behaviour.limit, behaviour.growths.drawn(rng)
     return _Playing(
         behaviour,
         place,
         behaviour.failures.drawn(rng),
-        None if behaviour.whole is None else behaviour.whole.drawn(rng),
-        None if behaviour.stream is None else behaviour.stream.drawn(rng),
+        None if behaviour.whole is None else behaviour.whole.drawn(rng, growth),
+        None if behaviour.stream is None else behaviour.stream.drawn(rng, growth),
         None if limit is None else Load(limit.of, limit.seconds),
+    )
+
+
+def _as_drawn(behaviour: Behaviour, model: Model, rng: random.Random) -> Behaviour:
+    """One that is hardly known is in each play like one of those it may be like, give or take."""
+    if not behaviour.borrowed:
+        return behaviour
+    other = rng.choice(list(behaviour.borrowed))
+    like, factor = model.behaviours[other], behaviour.borrowed[other].drawn(rng)
+    return evolve(
+        behaviour,
+        whole=None if like.whole is None else like.whole.slowed(factor),
+        stream=None if like.stream is None else like.stream.slowed(factor),
+        failures=behaviour.failures.beside(like.failures),
+        growths=like.growths,
     )
 
 

@@ -46,8 +46,8 @@ __all__ = ["MAX_REQUESTS", "Arrival", "Call", "Change", "Record", "read_record"]
 MAX_REQUESTS = 100_000
 """Requests that are read; of a record with more a stretch is played, and the report says which."""
 
-PLAYED_KINDS = frozenset({"completion", "text_completion"})
-"""What a request of another kind asked is not in its events, so nobody can ask it again."""
+PLAYED_KINDS = frozenset({"completion", "text_completion", "embedding", "moderation"})
+"""Kinds whose length in tokens is all there is to them; an image's or a sound's size is not in the events."""
 
 OWN_FAULT = frozenset(
     {
@@ -69,6 +69,7 @@ class Arrival:
     """One request as it came.
 
     Attributes:
+        kind: see `Request.KIND`.
         timeout: seconds it had, whoever set them.
         answered_by: the deployment whose answer it got, and the tokens of prompt and answer it told.
         leaves: seconds until its caller left; None for one who stayed.
@@ -86,6 +87,7 @@ class Arrival:
     answered_by: tuple[str, int, int] | None = None
     leaves: float | None = None
     refused: dict[str, tuple[str, int, float]] = field(factory=dict)
+    kind: str = "completion"
 
 
 @define(eq=False)
@@ -260,6 +262,7 @@ class _Reading:
             event.input_tokens,
             event.priority,
             event.particulars or _NOTHING,
+            kind=event.kind,
         )
         if event.kind not in PLAYED_KINDS:
             self.record.left_out[f"of kind {event.kind}"] += 1

@@ -27,6 +27,10 @@ class Line(NamedTuple):
     def at(self, prompt: float, output: float) -> float:
         return max(1e-6, self.base + self.by_prompt * prompt + self.by_output * output)
 
+    def slowed(self, factor: float) -> Line:
+        """That of one that takes so many times as long."""
+        return Line(self.base * factor, self.by_prompt * factor, self.by_output * factor)
+
 
 def fit_line(points: Sequence[tuple[float, float, float]]) -> Line:
     """The line from which (prompt tokens, output tokens, seconds) are off by the least absolute share.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .comparison import Column
-    from .providers import Model
+    from .providers import Behaviour, Model
     from .record import Record
 
 __all__ = ["unknown"]
@@ -45,13 +45,19 @@ def _hardly_used(model: Model, columns: Sequence[Column]) -> Iterator[str]:
         most = max(used, key=lambda column: used[column])
         if used[most] < LEAST_SHARE:
             continue
-        others = ", ".join(behaviour.borrowed)
-        like = "the same model" if behaviour.alike else "another model"
-        instead = f"taken to be as fast as {others} ({like})" if others else "taken to answer in a second"
+        count = "one request" if behaviour.answers == 1 else f"{behaviour.answers} requests"
         yield (
-            f"how {name} does: it answered {behaviour.answers} requests in the record, and is "
-            f"{instead}; under {most} it gives {100 * used[most]:.1f} % of the answers"
+            f"how {name} does: it answered {count} in the record, and is taken {_instead(behaviour)}; "
+            f"under {most} it gives {100 * used[most]:.1f} % of the answers"
         )
+
+
+def _instead(behaviour: Behaviour) -> str:
+    others = ", ".join(behaviour.borrowed)
+    if others:
+        like = "the same model" if behaviour.alike else "another model"
+        return f"to be like {others} ({like}), give or take as much as such ones differ"
+    return "to go on as by these" if behaviour.answers else "to answer in a second"
 
 
 def _share(column: Column, name: str) -> float:
@@ -83,7 +89,10 @@ def _cut(record: Record) -> Iterator[str]:
 
 def _left_out(record: Record) -> Iterator[str]:
     for reason, count in record.left_out.most_common():
-        yield f"how {count:,} requests {reason} would go: they are left out"
+        yield (
+            f"how {count:,} requests {reason} would go, and what they were to their deployments' limits: "
+            "they are left out"
+        )
     corrections = sum(len(seen) for seen in record.limits.values())
     if corrections:
         yield (

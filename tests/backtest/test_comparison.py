@@ -120,15 +120,15 @@ def test_what_a_record_cannot_say_is_said(call):
     record = Record(calls={"eu": [call(0.0, error="Timeout", cut=True)] * 20}, more=True, since=START, lost=7)
     record.settings = [(START, {"num_retries": 1}), (START + 9, {})]
     record.limits = {"eu": [(START, 3, 0, START + 60)]}
-    record.left_out["of kind embedding"] = 12
+    record.left_out["of kind speech"] = 12
     play = Figures({"requests": 10.0, "share of new": 0.4}, (), {"eu": 90, "new": 5})
     said = "\n".join(unknown(record, Known(eu=100, new=3, idle=0), [Column("B", (play, play))]))
     for words in (
-        "how new does: it answered 3 requests in the record, and is taken to be as fast as us",
+        "how new does: it answered 3 requests in the record, and is taken to be like us (the same model)",
         "under B it gives 40.0 %",
         "whether eu can take 90 calls a minute, as under B: it never had more than 20",
         "how long 20 calls would have taken",
-        "12 requests of kind embedding",
+        "12 requests of kind speech",
         "who else uses the same keys",
         "retention removed",
         "7 events that the journal lost",

@@ -13,6 +13,7 @@ from turnout.backtest.play import play, requests_of
 from turnout.backtest.ports import Fault, Reply
 from turnout.backtest.providers import fit_model
 from turnout.backtest.setups import Setup, as_recorded, from_config, with_settings
+from turnout.messages.events import Particulars
 
 START = 1_767_225_600.0
 
@@ -52,6 +53,17 @@ def test_a_request_comes_when_it_came_and_ends_when_the_reply_says(arrival):
     assert row.cost == pytest.approx(0.1 + 0.014)
     (asked,) = providers.asked
     assert (asked.at, asked.number, asked.nth, asked.open) == (START + 3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["embedding", "moderation"])
+def test_what_comes_to_no_tokens_is_asked_as_what_it_is(arrival, kind):
+    came = arrival(tokens=300, kind=kind, particulars=Particulars(0))
+    asking = requests_of([came], lambda _: 60.0)
+    (row,) = play(asking, setup(), Scripted(Reply(0.2, None, 300, 0)), 1).rows
+    assert kind == asking[0][1].KIND
+    assert (asking[0][1].demand().input_tokens, asking[0][1].demand().output_tokens) == (300, 0)
+    assert (row.seconds, row.deployment) == (pytest.approx(0.2), "eu")
+    assert row.cost == pytest.approx(0.3)
 
 
 def test_a_stream_opens_and_ends_and_need_not_be_read(arrival):

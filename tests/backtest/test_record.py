@@ -142,12 +142,12 @@ def test_what_cannot_be_asked_again_is_counted(clock):
     with a_router(clock, SimulatedProviders(), entry("eu"), cache_responses=True) as router:
         router.completion("gpt-4", MESSAGES)
         router.completion("gpt-4", MESSAGES)
-        router.embedding("gpt-4", ["text"])
+        router.image_generation("a text", "gpt-4")
         router.ask(CompletionRequest(model="gpt-4", messages=[{"role": "user", "content": "?"}]), block=False)
         record = read_record(router.events())
     assert record.left_out == {
         "answered by the cache": 1,
-        "of kind embedding": 1,
+        "of kind image_generation": 1,
         "still open at the end": 1,
     }
     assert len(record.arrivals) == 1
