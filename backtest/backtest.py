@@ -61,8 +61,9 @@ class Backtest:
     ) -> None:
         with Replay(journal) as replay:
             self.record, self._counts_from = _read(replay, since, until, max_requests, tick)
-        if not self.record.arrivals:
-            msg = f"journal {str(journal)!r}: no request in it can be played again{_why(self.record)}"
+        if not any(arrival.at >= self._counts_from for arrival in self.record.arrivals):
+            where = _stretch(since, until)
+            msg = f"journal {str(journal)!r}: no request in it{where} can be played again{_why(self.record)}"
             raise ConfigurationError(msg)
 
     def __repr__(self) -> str:
@@ -123,6 +124,11 @@ def _read(
     )
     record.since = trimmed if counts_from < trimmed else 0.0
     return record, counts_from
+
+
+def _stretch(since: When | None, until: When | None) -> str:
+    words = "" if since is None else f" from {since}"
+    return words if until is None else f"{words} to {until}"
 
 
 def _why(record: Record) -> str:

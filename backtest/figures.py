@@ -24,11 +24,19 @@ SHARE = "share of "
 
 
 class Metric(NamedTuple):
-    """A figure, and how it is shown: `form` of it times `scale`, which is 100 for a share."""
+    """A figure, and how it is shown: `form` of it times `scale`, which is 100 for a share.
+
+    `small` in place of `form` for one below 1.
+    """
 
     name: str
     form: str
     scale: float = 1.0
+    small: str | None = None
+
+    def shape(self, value: float) -> str:
+        """In what form one of this size is shown."""
+        return self.form if self.small is None or abs(value) >= 1.0 else self.small
 
     def possible(self, value: float) -> float:
         """What of an interval can be: nothing is below nothing, and no share above all."""
@@ -46,7 +54,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("retries", "{:,.0f}"),
     Metric("fallbacks", "{:,.0f}"),
     Metric("waits", "{:,.0f}"),
-    Metric("bill", "{:,.2f} $"),
+    Metric("bill", "{:,.2f} $", small="{:,.4f} $"),
     Metric("answers without a price", "{:,.0f}"),
 )
 """The rows of a table, beside those of each deployment's share."""

@@ -43,10 +43,13 @@ def header(comparison: Comparison) -> str:
         for at in (comparison.began, comparison.ended)
     )
     seeds = len(comparison.usual.plays)
-    return (
-        f"{comparison.requests:,} requests from {began} to {ended} UTC, {seeds} seeds "
-        "(mean, and where 95 of 100 such days lie)"
+    told = (
+        f"{seeds} seeds (mean, and where 95 of 100 such days lie)"
+        if seeds > 1
+        else "one seed (which does not tell how sure a figure is)"
     )
+    many = "one request" if comparison.requests == 1 else f"{comparison.requests:,} requests"
+    return f"{many} from {began} to {ended} UTC, {told}"
 
 
 def table(comparison: Comparison) -> str:
@@ -72,7 +75,7 @@ def _metric(name: str) -> Metric:
 
 
 def _number(metric: Metric, value: float) -> str:
-    return metric.form.format(value * metric.scale)
+    return metric.shape(value).format(value * metric.scale)
 
 
 def _cell(metric: Metric, told: Estimate | None) -> str:
@@ -81,7 +84,7 @@ def _cell(metric: Metric, told: Estimate | None) -> str:
     text = _number(metric, told.mean)
     if math.isinf(told.high):
         return text
-    plain = metric.form.partition("}")[0] + "}"
+    plain = metric.shape(told.mean).partition("}")[0] + "}"
     low, high = (plain.format(metric.possible(value) * metric.scale) for value in (told.low, told.high))
     return f"{text} ({low}–{high})"
 

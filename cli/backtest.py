@@ -19,7 +19,7 @@ from ..messages.errors import TurnoutError
 from .config import read_config, yaml_reader
 from .failure import Failure
 from .journals import add_journal
-from .pictures import write_picture
+from .pictures import check_place, write_picture
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ A moment is {HOW}.
 
 examples:
   python -m turnout backtest turnout.db --set routing_strategy=adaptive --set cooldown_time=30
-  python -m turnout backtest turnout.db --set num_retries=3 --vs --set hedge_after=p95
+  python -m turnout backtest turnout.db --set num_retries=3 --vs hedge_after=p95 num_retries=1
   python -m turnout backtest turnout.db --config tomorrow.yaml --svg tomorrow.svg
   python -m turnout backtest turnout.db --from 2026-03-01T14:00:00Z --to 2026-03-01T15:00:00Z --set timeout=20
 """
@@ -85,7 +85,14 @@ def add_to(commands: Any) -> None:
         metavar="FILE",
         help="a whole configuration: other deployments and settings",
     )
-    parser.add_argument("--vs", dest="said", action=_Said, nargs=0, help="what follows is another candidate")
+    parser.add_argument(
+        "--vs",
+        dest="said",
+        action=_Said,
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="what follows is another candidate: its settings here, or by --set and --config",
+    )
     parser.add_argument("--from", dest="since", metavar="MOMENT", help="only what came from then on")
     parser.add_argument("--to", dest="until", metavar="MOMENT", help="only what came until then")
     parser.add_argument(
@@ -97,15 +104,16 @@ def add_to(commands: Any) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MAX_SEEDS:
-        msg = f"must be 1 to {MAX_SEEDS}"
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_SEEDS):
+        msg = f"must be a whole number from 1 to {MAX_SEEDS}"
         raise argparse.ArgumentTypeError(msg)
-    return value
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Play, and show what it came to."""
+    if arguments.svg is not None:
+        check_place(arguments.svg)
     try:
         candidates = _candidates(arguments.said or [])
         backtest = _read(arguments)
@@ -156,11 +164,11 @@ def _candidates(said: Sequence[tuple[str, Any]]) -> list[_Candidate]:
     candidates = [_Candidate()]
     for option, value in said:
         if option == "vs":
-            candidates.append(_Candidate())
+            candidates.append(_Candidate(dict(_setting(each, option) for each in value)))
         elif option == "config":
             candidates[-1].config = value
         else:
-            name, changed = _setting(value)
+            name, changed = _setting(value, option)
             candidates[-1].settings[name] = changed
     if said and not all(each.settings or each.config for each in candidates):
         msg = "a candidate changes nothing: say --set NAME=VALUE or --config FILE before --vs and after it"
@@ -168,16 +176,16 @@ def _candidates(said: Sequence[tuple[str, Any]]) -> list[_Candidate]:
     return candidates if said else []
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str, option: str) -> tuple[str, Any]:
     yaml = yaml_reader()
     name, equals, value = text.partition("=")
     if not name or not equals:
-        msg = f"--set {text}: write NAME=VALUE, such as cooldown_time=30"
+        msg = f"--{option} {text}: write NAME=VALUE, such as cooldown_time=30"
         raise Failure(msg)
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:
-        msg = f"--set {text}: the value is not YAML"
+        msg = f"--{option} {text}: the value is not YAML"
         raise Failure(msg) from None
 
 

@@ -9,7 +9,21 @@ from .failure import Failure
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write_picture"]
+__all__ = ["check_place", "write_picture"]
+
+
+def check_place(file: Path) -> None:
+    """Before long work: whether there is a place to write its picture.
+
+    Raises:
+        Failure: there is none.
+    """
+    if file.is_dir():
+        msg = f"the picture cannot be written: {file}: it is a directory"
+        raise Failure(msg)
+    if not file.parent.is_dir():
+        msg = f"the picture cannot be written: {file}: there is no directory {file.parent}"
+        raise Failure(msg)
 
 
 def write_picture(file: Path, picture: str) -> None:

@@ -81,6 +81,28 @@ def test_candidates_stand_beside_the_record(file, capsys):
     assert "secret" not in printed
 
 
+def test_a_candidate_may_stand_behind_vs_at_once(file, capsys):
+    words = ["--set", "num_retries=2", "--vs", "num_retries=0", "cooldown_time=9", "--set", "timeout=20"]
+    assert main(["backtest", file, *words, "--seeds", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    names = [column["name"] for column in told["columns"]]
+    assert names == ["unchanged", "num_retries=2", "num_retries=0, cooldown_time=9, timeout=20"]
+
+
+def test_one_seed_has_no_brackets_and_says_so(file, capsys):
+    assert main(["backtest", file, "--seeds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "one seed (which does not tell how sure a figure is)" in printed
+    assert "–" not in printed.split("\n\n")[1]
+
+
+def test_a_small_bill_is_not_nothing(tmp_path, capsys):
+    small = record(tmp_path / "small.db", requests=3)
+    assert main(["backtest", small, "--seeds", "2"]) == 0
+    (bill,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bill")]
+    assert "0.0001 $" in bill
+
+
 def test_as_data(file, capsys):
     assert main(["backtest", file, "--set", "cooldown_time=30", "--seeds", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -128,15 +150,6 @@ def test_a_picture(file, tmp_path, capsys, option):
     assert "recorded" in texts
     assert "cooldown_time=9" in texts
     assert sum(element.tag.endswith("polyline") for element in root.iter()) >= 6
-    assert "cannot be written" in failure_after_output(
-        capsys, file, option, str(tmp_path / "no" / "such.svg")
-    )
-
-
-def failure_after_output(capsys, file, option, picture):
-    capsys.readouterr()
-    assert main(["backtest", file, "--seeds", "1", option, picture]) == 1
-    return capsys.readouterr().err
 
 
 def test_a_stretch_is_counted_and_what_was_before_it_only_played(file, capsys):
@@ -178,6 +191,10 @@ def test_a_whole_other_configuration(file, tmp_path, capsys):
         (["--set", "cooldown_time=[1"], "not YAML"),
         (["--set", "cache_responses=true"], "cannot be backtested"),
         (["--set", "num_retries=1", "--vs"], "changes nothing"),
+        (["--set", "num_retries=1", "--vs", "cooldown_time"], "--vs cooldown_time: write NAME=VALUE"),
+        (["--from", f"@{START + 60}", "--to", f"@{START + 30}"], f"from @{START + 60} to @{START + 30}"),
+        (["--svg", "no/such/place.svg"], "there is no directory no/such"),
+        (["--svg", "."], "it is a directory"),
         (["--from", "2030-01-01"], "no request"),
         (["--from", "soon"], "no moment"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
@@ -200,14 +217,14 @@ def test_no_journal_and_an_empty_one(tmp_path, capsys):
     assert "no request in it can be played again" in failure(capsys, empty)
 
 
-def test_a_record_of_embeddings_says_why_there_is_nothing_to_play(tmp_path, capsys):
+def test_a_record_of_images_says_why_there_is_nothing_to_play(tmp_path, capsys):
     clock = FakeClock(start=START)
-    file = tmp_path / "embeddings.db"
+    file = tmp_path / "images.db"
     with Router(
         [entry("eu")], journal=f"sqlite:///{file}", clock=clock, caller=SimulatedProviders(), seed=1
     ) as router:
-        router.embedding("gpt-4", ["a text"])
-    assert "1 of kind embedding" in failure(capsys, str(file))
+        router.image_generation("a text", "gpt-4")
+    assert "1 of kind image_generation" in failure(capsys, str(file))
 
 
 def test_ctrl_c_ends_it(file, monkeypatch, capsys):
