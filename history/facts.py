@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..actors.deployment.state import Totals
+from ..actors.deployment.parts import Totals
 
 if TYPE_CHECKING:
     from ..actors.deployment.state import DeploymentState

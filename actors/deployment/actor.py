@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from ..runtime.clock import Timer
     from ..runtime.dispatcher import Dispatcher
     from ..runtime.switchboard import Switchboard
-    from .state import DeploymentState, OpenCall
+    from .parts import OpenCall
+    from .state import DeploymentState
 
 __all__ = ["DeploymentActor", "DeploymentPorts"]
 

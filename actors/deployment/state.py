@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
-from msgspec import Struct
-
 from ...messages.commands import UNLIMITED, DeploymentStatus
 from ...messages.events import (
     BudgetExhausted,
@@ -32,6 +29,7 @@ from ..budget.ledger import Ledger, dollars, units
 from .cooldown import Breaker
 from .latency import LatencyStats
 from .limits import RollingWindow
+from .parts import Correction, OpenCall, OpenCheck, Sickness, Totals
 from .rules import Limits
 from .tokens import TokenRatio
 
@@ -39,69 +37,9 @@ if TYPE_CHECKING:
     from ...messages.commands import Call
     from ...messages.events import Event
     from ...messages.outcomes import Demand, ProviderLimits
-    from ..budget.ledger import Entry
-    from .limits import Bucket
     from .pricing import Expected
 
-__all__ = ["DeploymentState", "Limits", "OpenCall", "Totals"]
-
-
-class OpenCall(Struct, eq=False):
-    """A call under way, with the receipt for its reservation."""
-
-    request_id: str
-    started_at: float
-    reserved: int
-    bucket: Bucket | None
-    stream: bool = False
-    probe: bool = False
-    ttft: float | None = None
-    set_aside: int = 0
-    entry: Entry | None = None
-    """The receipt for `set_aside`, of the deployment's own budget."""
-    prompt_bytes: int = 0
-    fixed_tokens: int = 0
-
-
-@define
-class Totals:
-    """Since the journal began."""
-
-    started: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    abandoned: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
-
-
-@define
-class _Correction:
-    """What the provider counts beyond our own count, until its window has passed."""
-
-    requests: int = 0
-    tokens: int = 0
-    until: float = 0.0
-
-
-@define(eq=False)
-class OpenCheck:
-    """A health check under way, with the receipt for its reservation. It takes no slot of a call's."""
-
-    check_id: str
-    started_at: float
-    reserved: int
-    bucket: Bucket | None
-
-
-@define
-class Sickness:
-    """It failed a health check at router time `since`, with an error of this class."""
-
-    since: float
-    error: str
+__all__ = ["DeploymentState", "Limits"]
 
 
 class DeploymentState:
@@ -131,7 +69,7 @@ class DeploymentState:
         self.breaker = Breaker()
         self.latency = LatencyStats()
         self.totals = Totals()
-        self.correction = _Correction()
+        self.correction = Correction()
         self.ratio = TokenRatio()
         self.ledger = None if limits.budget is None else Ledger(limits.budget)
         self.quiet_until = 0.0
@@ -244,11 +182,11 @@ class DeploymentState:
         at = self.latency.measured_at
         return self.sickness is None and at is not None and at >= moment and at > self.latency.penalised_at
 
-    def _extra(self, now: float) -> _Correction:
+    def _extra(self, now: float) -> Correction:
         return self.correction if now < self.correction.until else _NO_CORRECTION
 
     @staticmethod
-    def _later(own: float | None, extra: _Correction, corrected: int) -> float | None:
+    def _later(own: float | None, extra: Correction, corrected: int) -> float | None:
         """The first moment that may help: our window's, or the provider's when that binds."""
         if not corrected:
             return own
@@ -386,7 +324,7 @@ class DeploymentState:
             self.sickness = Sickness(at, event.error or "")
 
     def _limits_observed(self, event: LimitsObserved, _at: float) -> None:
-        self.correction = _Correction(event.requests, event.tokens, event.until)
+        self.correction = Correction(event.requests, event.tokens, event.until)
 
     def _budget_exhausted(self, _event: BudgetExhausted, at: float) -> None:
         if self.ledger is not None:
@@ -539,7 +477,7 @@ class DeploymentState:
         state.breaker = Breaker.restore(data["breaker"])
         state.latency = LatencyStats.restore(data["latency"])
         state.totals = Totals(**data["totals"])
-        state.correction = _Correction(*data["correction"])
+        state.correction = Correction(*data["correction"])
         state.ratio = TokenRatio(*data.get("ratio", ()))
         if limits.budget is not None and "ledger" in data:
             state.ledger = Ledger.restore(limits.budget, data["ledger"])
@@ -582,7 +520,7 @@ class DeploymentState:
         )
 
 
-_NO_CORRECTION = _Correction()
+_NO_CORRECTION = Correction()
 
 _APPLY: dict[type, Any] = {
     CallStarted: DeploymentState._started,
