@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
+from .tolerances import ROUNDING, STALE
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from .upstream import SimulatedUpstream
 
 __all__ = ["Attempts"]
-
-STALE = 0.01
-ROUNDING = 1e-6
 
 ABORTED_WITHIN = 1.0
 """Seconds in which a call that nobody wants any more must be given up upstream."""

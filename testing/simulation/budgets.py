@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 
+from .tolerances import ROUNDING
 from .violation import Violation
 
-__all__ = ["HedgeBudget", "RetryBudget"]
-
-ROUNDING = 1e-6
+__all__ = ["HedgeBudget", "RetriesMade", "RetryBudget"]
 
 
 class RetryBudget:
@@ -84,3 +84,24 @@ class HedgeBudget:
         """It was refused."""
         self._made -= 1
         self.saved += 1.0
+
+
+class RetriesMade:
+    """Retries that the whole router may have taken from its budget lately, placed or not.
+
+    While there are fewer than it always allows itself, the budget is no excuse.
+    """
+
+    LEAST = 100
+    SECONDS = 11.0
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=self.LEAST)
+
+    def note(self, at: float) -> None:
+        """One more was due."""
+        self._times.append(at)
+
+    def used_up(self, at: float) -> bool:
+        """Whether so many were due lately that no more may be."""
+        return len(self._times) == self.LEAST and self._times[0] > at - self.SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .tolerances import ROUNDING
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ REMEMBERED = 64
 """Answers of each kind that are known, the latest."""
 
 TTL_SECONDS = 600.0
-ROUNDING = 1e-6
 
 
 class _Answer(NamedTuple):

@@ -66,7 +66,7 @@ class Diary:
         """Put the notes between the events that its routers recorded."""
         options = world.options
         self.start, self.model_list, self.settings = options.start, options.model_list, options.settings
-        lives = [auditor.recent for auditor in (*world.ended_lives, world.auditor)]
+        lives = [auditor.journal.recent for auditor in (*world.ended_lives, world.auditor)]
         notes = [((note.life, note.position, 1), Line(note.at, note.who, note.what)) for note in self.notes]
         events = [
             ((life, item.position, 0), Line(item.at, item.stream, item.event))

@@ -15,10 +15,12 @@ from .auditor import Auditor
 from .callers import Callers
 from .diary import Note
 from .disk import SimulatedDisk
+from .journal_book import losses_are_told
 from .misfortunes import Misfortunes
 from .options import draw_options
 from .rulebook import Rulebook
 from .upstream import SimulatedUpstream
+from .usage import compare_usage
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ class World:
         self.misfortunes.end_life()
         self.ended_lives.append(self.auditor)
         self.auditor = Auditor(self.rules, self.callers, self.upstream, self.marks)
-        self.auditor.recover(self.disk, self.router.settings, self.clock.now(), self.ended_lives[-1])
+        self.auditor.recover(self.disk, self.clock.now(), self.ended_lives[-1])
         self._open_router()
 
     def _note_death(self, position: int, pause: float) -> None:
@@ -307,14 +309,14 @@ class World:
         """I8, I12."""
         now = self.clock.now()
         self.note("the router", "is closed")
-        self.auditor.compare_all(now)
+        self.auditor.living.compare_all(now)
         if not self.ended_lives:  # what the journal lost of an earlier one is for each to have heard or not
-            self.auditor.compare_usage(now)
-        self.auditor.actors_are_retired(now)
+            compare_usage(self.router, self.auditor.living, now)
+        self.auditor.downtime.actors_are_retired(self.options.provider_of, now)
         self.router.close()
         self.look()
         if not self.ended_lives:
-            self.auditor.losses_are_told(self.disk, now)
+            losses_are_told(self.router, self.disk, now)
         if self.callers.open and not self.callers.settle_streams(self.clock):
             raise Violation("I1", f"{len(self.callers.open)} callers wait for a closed router", now)
         self._no_timer_is_left(now)
@@ -340,12 +342,12 @@ class World:
     @property
     def digest(self) -> str:
         """Of every byte that any of its routers recorded (I9)."""
-        return "-".join(auditor.digest for auditor in (*self.ended_lives, self.auditor))
+        return "-".join(auditor.journal.digest for auditor in (*self.ended_lives, self.auditor))
 
     @property
     def events(self) -> int:
         """How many its routers recorded."""
-        return sum(auditor.events for auditor in (*self.ended_lives, self.auditor))
+        return sum(auditor.journal.events for auditor in (*self.ended_lives, self.auditor))
 
     def abandon(self) -> None:
         """Leave nothing of it behind, whatever state it is in."""
