@@ -38,6 +38,7 @@ class DeadlineQueue:
         self._reached = reached
         self._queue: deque[tuple[float, str]] = deque()
         self._timer: Timer | None = None
+        self._stopped = False
         self._swept_at = SLACK
 
     def __len__(self) -> int:
@@ -51,11 +52,12 @@ class DeadlineQueue:
         queue.append((deadline, request_id))
         if len(queue) > self._swept_at:
             self._sweep()
-        if self._timer is None:
+        if self._timer is None and not self._stopped:
             self._arm(deadline)
 
     def stop(self) -> None:
-        """Cancel the timer."""
+        """Set no timer any more, and cancel the one that is set; also while a deadline is being told."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,7 +73,7 @@ class DeadlineQueue:
             _, request_id = queue.popleft()
             if request_id in self._open:
                 self._reached(request_id)
-        if queue:
+        if queue and not self._stopped:
             self._arm(queue[0][0])
 
     def _sweep(self) -> None:

@@ -36,6 +36,7 @@ class RequestDesk(LoopActor):
         self._open = estate.open
         self._budget = estate.budget
         self._hedging = estate.hedging or Hedging(ports.rules.hedges)
+        self._errands = estate.errands
         self._closed = False
         self._deadlines = DeadlineQueue(self.clock, self._open, self._out_of_time)
         for request_id, entry in self._open.items():  # inherited: the old timers rang a dead actor

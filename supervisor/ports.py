@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from ..actors.callbacks.observer import CallObserver
     from ..actors.journal.sourced import EventLog
+    from ..actors.runtime.clock import Timer
     from ..actors.runtime.dispatcher import Dispatcher
     from ..actors.runtime.switchboard import Switchboard
-    from ..messages.commands import ActorCrashed
+    from ..messages.commands import ActorCrashed, Rejoined, RestartDue
     from ..messages.deployment import Deployment
     from ..messages.fleet_commands import FleetChange, FleetReply
     from ..messages.health_commands import CheckHealth
@@ -61,11 +62,15 @@ class Nursery(Protocol):
 
 @define(eq=False)
 class Estate:
-    """What one incarnation of the Supervisor leaves to the next."""
+    """What one incarnation of the Supervisor leaves to the next.
+
+    `errands`: what it has yet to tell itself, of actors that crashed, with the timers that will do it.
+    """
 
     open: dict[str, OpenRequest] = field(factory=dict)
     budget: RetryBudget = field(factory=RetryBudget)
     hedging: Hedging | None = None
+    errands: dict[RestartDue | Rejoined, Timer] = field(factory=dict)
 
 
 @frozen

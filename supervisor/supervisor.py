@@ -34,7 +34,6 @@ from ..messages.errors import (
     APIError,
     BadRequestError,
     ConfigurationError,
-    NotFoundError,
     RequestError,
     RouterClosedError,
     ServiceUnavailableError,
@@ -199,13 +198,11 @@ class Supervisor(CacheDesk):
         return entry
 
     def _unknown_model(self, entry: OpenRequest, now: float) -> None:
-        try:
-            self._directory.resolve(entry.request.model)
-        except NotFoundError as error:
-            rules = entry.fallbacks
-            if rules is self._rules.fallbacks:  # its list for every group is not meant for a slip of the pen
-                entry.fallbacks = FallbackRules(default=rules.default, max_fallbacks=rules.max_fallbacks)
-            self._leave_group(entry, error, now)
+        rules = entry.fallbacks
+        if rules is self._rules.fallbacks:  # its list for every group is not meant for a slip of the pen
+            entry.fallbacks = FallbackRules(default=rules.default, max_fallbacks=rules.max_fallbacks)
+        # not raised: a traceback would lead to the caller's future, and a dropped stream would go unnoticed
+        self._leave_group(entry, self._directory.unknown(entry.request.model), now)
 
     def _fail_on_demand(self, entry: OpenRequest, wanted: WantedFailure, now: float) -> None:
         entry.call_id = f"{entry.state.request_id}.{entry.state.attempt + 1}"
@@ -455,14 +452,21 @@ class Supervisor(CacheDesk):
         """Go on with the requests it had, and have it restarted after a while."""
         seconds = self._nursery.crashed(message)
         if seconds is not None:
-            due = RestartDue(message.role, message.name)
-            self.clock.call_later(seconds, partial(self._deliver, due))
+            self._later(seconds, RestartDue(message.role, message.name))
         if message.role == "deployment":
             self._calls_lost(message.name)
         elif message.role == "group" and seconds is None:
             self._assign_again(message.name)
         elif message.role == "service" and message.name == "cache":
             self._cache_gone()
+
+    def _later(self, seconds: float, message: RestartDue | Rejoined) -> None:
+        """Tell myself, or the incarnation that comes after me; nobody, when the router is closed before."""
+        known = self._errands.pop(message, None)
+        if known is not None:
+            known.cancel()
+        if not self._closed:
+            self._errands[message] = self.clock.call_later(seconds, partial(self._deliver, message))
 
     def _calls_lost(self, deployment_id: str) -> None:
         now = self.clock.now()
@@ -480,15 +484,17 @@ class Supervisor(CacheDesk):
             self._retry_or_leave(entry, error, now)
 
     def _restart_due(self, message: RestartDue) -> None:
+        self._errands.pop(message, None)
         self._nursery.restart(message.role, message.name)
         if message.role != "group":
             return
         for ref in self._switchboard.deployments.values():
             self.send(ref, Announce(message.name))
         # by timer, since they are to join before the group is asked for one of them
-        self.clock.call_later(0.0, partial(self._deliver, Rejoined(message.name)))
+        self._later(0.0, Rejoined(message.name))
 
     def _rejoined(self, message: Rejoined) -> None:
+        self._errands.pop(message, None)
         self._assign_again(message.group)
 
     def _assign_again(self, group: str) -> None:
@@ -511,7 +517,8 @@ class Supervisor(CacheDesk):
         elif isinstance(message, (Dispatch, CheckHealth)) and not message.reply.done():
             message.reply.fail(failure)
         crash = ActorCrashed("supervisor", "supervisor", where_it_broke(error), message)
-        self._nursery.replace_supervisor(crash, Estate(self._open, self._budget, self._hedging))
+        estate = Estate(self._open, self._budget, self._hedging, self._errands)
+        self._nursery.replace_supervisor(crash, estate)
         if isinstance(message, (ActorCrashed, RestartDue, Rejoined)):  # or that actor would never come back
             self.send(self._switchboard.supervisor, message)
         if isinstance(message, Assigned):  # that call has begun, and it may be noted nowhere
@@ -545,6 +552,9 @@ class Supervisor(CacheDesk):
         """Refuse what comes, end what is open; every caller hears of it."""
         self._closed = True
         self._deadlines.stop()
+        for timer in self._errands.values():
+            timer.cancel()
+        self._errands.clear()
         now = self.clock.now()
         for entry in tuple(self._open.values()):
             self._withdraw(entry, "router closed")

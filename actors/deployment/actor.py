@@ -275,7 +275,9 @@ class DeploymentActor(CheckedActor):
     def _watch(self, running: _Running, now: float) -> None:
         """Set the timer for whatever is due first of this attempt; one timer at a time."""
         due = self._due_at(running, now)
-        running.timer = None
+        if running.timer is not None:  # set since the one that rang, whose message had to wait its turn
+            running.timer.cancel()
+            running.timer = None
         if due is not None:
             message = AttemptTimedOut(running.call.call_id)
             running.timer = self.clock.call_later(max(0.001, due - now), lambda: self._deliver(message))
@@ -315,8 +317,6 @@ class DeploymentActor(CheckedActor):
         self.send(
             self._switchboard.supervisor, StreamOpened(call.request_id, call.call_id, self.deployment.id)
         )
-        if running.timer is not None:
-            running.timer.cancel()
         self._watch(running, now)
 
     def _attempt_timed_out(self, message: AttemptTimedOut) -> None:

@@ -24,11 +24,24 @@ class RestartLedger:
 
     def __init__(self) -> None:
         self._crashes: dict[tuple[str, str], deque[float]] = {}
+        self._away: dict[tuple[str, str], float | None] = {}
         self.restarts: dict[tuple[str, str], int] = {}
 
     def crashed(self, role: str, name: str, now: float) -> float | None:
-        """Seconds to wait before the restart; None when it was one crash too many."""
+        """Seconds to wait before the restart; None when it was one crash too many.
+
+        The crash of an actor that is not back yet is the one before, of which word came again.
+        """
         key = (role, name)
+        if key not in self._away:
+            self._away[key] = self._counted(key, now)
+        return self._away[key]
+
+    def is_back(self, role: str, name: str) -> None:
+        """The actor lives, or is not wanted any more."""
+        self._away.pop((role, name), None)
+
+    def _counted(self, key: tuple[str, str], now: float) -> float | None:
         times = self._crashes.setdefault(key, deque(maxlen=self.MAX_RESTARTS + 1))
         times.append(now)
         while times[0] <= now - self.WITHIN_SECONDS:

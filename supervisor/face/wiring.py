@@ -176,6 +176,7 @@ class Wiring:
 
     def open_group(self, group: str) -> None:
         """Start the actor of a group."""
+        self._ledger.is_back("group", group)
         self.switchboard.groups[group] = self.system.start(
             ModelGroup, self._dispatcher, group, self.switchboard, self.settings, self._rng, self._counter
         )
@@ -206,6 +207,7 @@ class Wiring:
     def start_deployment(self, berth: Berth) -> None:
         """Start a deployment's actor with the state that its journal tells."""
         deployment = berth.deployment
+        self._ledger.is_back("deployment", deployment.id)
         state, version, set_back = self._recovered(berth)
         self.switchboard.deployments[deployment.id] = self.system.start(
             DeploymentActor,
@@ -279,7 +281,7 @@ class Wiring:
         now = self._dispatcher.clock.now()
         seconds = self._ledger.crashed(crash.role, crash.name, now)
         log.error("%s %s crashed (%s)", crash.role, crash.name, crash.error)
-        if seconds is None:
+        if seconds is None and not self.retired(crash.role, crash.name):
             self._retire(crash)
         return seconds
 
@@ -301,6 +303,7 @@ class Wiring:
 
     def restart(self, role: str, name: str) -> None:
         """Start a crashed actor again under its old name."""
+        self._ledger.is_back(role, name)
         self.system.forget_dead()
         if role == "group":
             if _is_dead(
@@ -327,6 +330,7 @@ class Wiring:
         too_often = self.crashed(crash) is None
         self.system.forget_dead()
         self.switchboard.supervisor = self._start_supervisor(estate)
+        self._ledger.is_back(crash.role, crash.name)
         if too_often:
             self.switchboard.supervisor.tell(Shutdown())
 

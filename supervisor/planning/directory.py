@@ -165,13 +165,17 @@ class Directory:
             NotFoundError: nowhere; names the groups there are and the nearest spelling.
         """
         target = self.find(model)
-        if target is not None:
-            return target
+        if target is None:
+            raise self.unknown(model)
+        return target
+
+    def unknown(self, model: str) -> NotFoundError:
+        """What to say of a name that leads nowhere."""
         names = self.names()
         hint = did_you_mean(model, names)
         shown = quoted(model)
         msg = f"no model {shown}{hint} (known: {listed(names)})"
-        raise NotFoundError(msg, model=shown[1:-1])
+        return NotFoundError(msg, model=shown[1:-1])
 
     def _by_wildcard(self, name: str) -> Target | None:
         if not self._patterns:

@@ -204,6 +204,14 @@ def test_a_deployment_that_crashes_again_and_again_is_retired_and_health_says_so
     assert set(health["deployments"]) == {"b"}
 
 
+def test_a_crash_counts_once_though_the_supervisor_dies_of_the_word_and_hears_it_again(town, sabotage):
+    sabotage(DeploymentActor, "_start_call", 2)
+    sabotage(Supervisor, "_actor_crashed", after=True)
+    place = town({"a": "gpt-4"}, num_retries=3)
+    place.ask()
+    assert [event.restarts for event in place.found(DeploymentRestarted)] == [1, 2]
+
+
 def test_crashes_that_are_far_apart_are_restarted_for_ever(town, sabotage):
     sabotage(DeploymentActor, "_start_call", 20)
     place = town({"a": "gpt-4"}, num_retries=1)
@@ -241,6 +249,28 @@ def test_a_supervisor_that_crashes_again_and_again_closes_its_books(town, sabota
     errors = [place.error() for _ in range(10)]
     assert [type(error) for error in errors] == [APIError] * 6 + [RouterClosedError] * 4
     assert not place.router.health()["ok"]
+
+
+def test_an_actor_that_is_to_come_back_leaves_no_timer_when_its_router_is_closed(town, sabotage):
+    """I12"""
+    sabotage(DeploymentActor, "_start_call", 3)
+    place = town({"a": "gpt-4"}, audit=False)
+    for _ in range(3):
+        place.error()
+    place.router.close()
+    assert place.clock.next_timer() is None
+
+
+def test_a_supervisor_that_crashes_over_a_deadline_leaves_no_timer_for_the_next_one(town, sabotage):
+    """I12: the next incarnation has a timer of its own."""
+    sabotage(Supervisor, "_deadline_reached")
+    place = town({"a": "gpt-4"}, default=SimulatedProvider(hang=True), timeout=5, audit=False)
+    place.send()
+    place.clock.advance(1.0)
+    place.send()
+    place.clock.advance(4.5)
+    place.router.close()
+    assert place.clock.next_timer() is None
 
 
 def test_health_can_be_asked_while_an_actor_is_down(town, sabotage):

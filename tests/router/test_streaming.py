@@ -9,7 +9,8 @@ import pytest
 
 from turnout import APIConnectionError, InternalServerError, MidStreamError, ModelResponseStream, Timeout
 from turnout.actors.runtime.channel import CAPACITY
-from turnout.messages.events import CallCancelled, CallFailed, CallOpened, RequestCancelled
+from turnout.messages.commands import AttemptTimedOut
+from turnout.messages.events import CallCancelled, CallFailed, CallOpened, CallStarted, RequestCancelled
 from turnout.testing import SimulatedProvider
 
 TALKS = SimulatedProvider(text="one two three four", chunk_seconds=1.0, latency=2.0)
@@ -265,6 +266,33 @@ def test_a_stream_that_was_never_read_and_is_dropped_is_closed(town):
     gc.collect()
     place.clock.advance(0.0)
     assert place.open_calls() == 0
+
+
+def test_a_stream_that_is_dropped_is_closed_at_once_after_a_model_that_nobody_knows(town):
+    """The error of the slip is kept to be told, and must not lead to its caller."""
+    place = town({"a": "gpt-4"}, default=LONG)
+    stream = place.ask("gtp-4", stream=True, fallbacks=["gpt-4"])
+    next(stream)
+    gc.disable()
+    try:
+        del stream
+        place.clock.advance(0.0)
+        assert place.open_calls() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_stream_that_is_looked_at_too_soon_has_one_timer_all_the_same(town):
+    """I12: the word of a timer that rang may have to wait until another one is set."""
+    place = town({"a": "gpt-4"}, default=LONG, stream_timeout=60)
+    stream = place.ask(stream=True)
+    next(stream)
+    (started,) = place.found(CallStarted)
+    place.router._switchboard.deployments["a"].tell(AttemptTimedOut(started.call_id))
+    place.clock.advance(0.0)
+    stream.close()
+    place.router.close()
+    assert place.clock.next_timer() is None
 
 
 def test_closing_a_stream_that_has_ended_changes_nothing(town):
