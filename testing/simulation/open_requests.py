@@ -14,7 +14,7 @@ from .request_book import RequestBook
 from .strategy_book import StrategyBook
 from .tolerances import SOON, STALE
 from .violation import Violation
-from .waits import stands_far_back, waits_in_vain
+from .waits import Waiting, stands_far_back, waits_in_vain
 
 if TYPE_CHECKING:
     from ...actors.journal.codec import Recorded
@@ -58,7 +58,7 @@ class OpenRequests:
         self.books: dict[str, RequestBook] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._moved: set[str] = set()
-        self._waiting: dict[str, RequestBook] = {}
+        self._waiting = Waiting()
         self._chosen_for: list[tuple[float, str]] = []
         self._accused: list[Accusation] = []
         self._retried = RetriesMade()
@@ -94,7 +94,9 @@ class OpenRequests:
 
     def apply(self, name: str, book: RequestBook, item: Recorded) -> None:
         """Take an event into account; the last one closes the book."""
+        self._note_its_group(book, item.at)
         book.apply(item.event, item.at)
+        self._note_its_group(book, item.at)
         if book.lost_after is not None and item.position > book.lost_after:
             book.lost_after = None
         if book.phase == "choosing":
@@ -106,6 +108,10 @@ class OpenRequests:
             self._waiting.pop(name, None)
         if book.phase == "done":
             del self.books[name]
+
+    def _note_its_group(self, book: RequestBook, at: float) -> None:
+        if book.phase in ("choosing", "waiting") and book.group:
+            self._waiting.note(book.group, book.request_id, at)
 
     def call_ended(self, request_id: str) -> None:
         """It must be told, and go on, in this very step."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .marks import Marks
     from .rulebook import Rulebook
     from .strategy_book import StrategyBook
+    from .waits import Waiting
 
 __all__ = ["Accusation", "RequestBook"]
 
@@ -69,7 +70,7 @@ class RequestBook:
     books: dict[str, DeploymentBook]
     retried: RetriesMade
     accusations: list[Accusation]
-    waiting: dict[str, RequestBook]
+    waiting: Waiting
     cache: CacheBook
     strategies: StrategyBook
     hedging: HedgeBudget

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .request_book import RequestBook
 
 __all__ = [
+    "Waiting",
     "mark_reasons",
     "might_have_waited",
     "stands_far_back",
@@ -27,6 +28,27 @@ _LIMITS = ("rpm", "tpm", "parallel")
 
 MAX_QUEUE = 1000
 """How many may wait when the settings do not say."""
+
+
+class Waiting(dict[str, "RequestBook"]):
+    """The books of all requests that wait, by id, and when each group last had to do with which request.
+
+    The Supervisor records a wait, or its end, when it hears of it: for a moment others may be in the room.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lately: dict[str, tuple[str, float, float]] = {}
+
+    def note(self, group: str, request_id: str, at: float) -> None:
+        """A group chooses for a request, lets it wait, or has done so."""
+        latest, when, others = self._lately.get(group, ("", -math.inf, -math.inf))
+        self._lately[group] = (request_id, at, others if latest == request_id else when)
+
+    def had_another(self, group: str, request_id: str, since: float) -> bool:
+        """Whether the group had to do with a request besides this one."""
+        latest, when, others = self._lately.get(group, ("", -math.inf, -math.inf))
+        return (others if latest == request_id else when) >= since
 
 
 def waits(request: RequestBook, event: WaitStarted, at: float) -> None:
@@ -91,6 +113,8 @@ def might_have_waited(request: RequestBook, event: RequestFailed, at: float) -> 
         return False
     most = request.rules.settings.get("max_queue", math.inf)
     if 2 * sum(each.group == request.group for each in request.waiting.values()) >= most:
+        return False
+    if most < math.inf and request.waiting.had_another(request.group, request.request_id, at - STALE):
         return False
     if not event.left_out and not event.left_out_by_reason and request.only is None:
         return not any(request.books[name].doubtful(at) for name in members(request))
