@@ -9,6 +9,7 @@ them is not caught, 2 when one's text is not (or not only once) where it should 
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -17,10 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import turnout
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(turnout.__file__).parent
 SEEDS = 2_000
 ROOMS = ("messages", "actors", "supervisor", "history", "backtest", "integrations", "testing", "cli")
 """All of them: one that were not copied would be imported from the checkout."""
@@ -325,8 +328,8 @@ MUTATIONS = (
     Mutation(
         "forget those that a group had when it crashed",
         SUPERVISOR,
-        "def _rejoined(self, message: Rejoined) -> None:\n        self._assign_again(message.group)",
-        "def _rejoined(self, message: Rejoined) -> None:\n        pass",
+        "        self._assign_again(message.group)",
+        "        pass",
     ),
 )
 
@@ -374,8 +377,24 @@ def _seeds(count: int) -> str:
     return "seed" if count == 1 else "seeds"
 
 
-def main(words: list[str]) -> int:
-    chosen = [m for m in MUTATIONS if all(word in m.words for word in words)]
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    about, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.mutations",
+        description=about,
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only those whose words hold all of these")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    wanted = _arguments(words).words
+    chosen = [m for m in MUTATIONS if all(word in m.words for word in wanted)]
+    if not chosen:
+        print(f"no mutation's words hold {' and '.join(wanted)}", file=sys.stderr)
+        return 2
     wrong = misfits(chosen)
     if wrong:
         print("\n".join(wrong), file=sys.stderr)
@@ -391,4 +410,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
