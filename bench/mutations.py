@@ -320,6 +320,12 @@ MUTATIONS = (
         "",
     ),
     Mutation(
+        "tell callers to come again a minute after somebody is free",
+        "supervisor/answers.py",
+        "max(0.0, message.earliest - now)",
+        "max(0.0, message.earliest - now) + 60.0",
+    ),
+    Mutation(
         "let those who left go on waiting",
         DESK,
         "elif entry.pause is None and entry.target is not None:",

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...messages.events import RequestCancelled, RequestFailed, RequestSucceeded
 from .journal_book import SECRETS
+from .tolerances import ROUNDING
 from .violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from ...messages.events import Event
+    from ...messages.outcomes import LeftOut
     from .callers import Callers, SimulatedCaller
     from .marks import Marks
     from .upstream import SimulatedUpstream
 
 __all__ = ["Replies"]
+
+
+class _End(NamedTuple):
+    """What was recorded of a request's end. `left_out`: everybody who turned it away at that very moment."""
+
+    at: float
+    error: str | None = None
+    attempts: int = 0
+    cached: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class Replies:
@@ -31,7 +43,7 @@ class Replies:
         self.upstream = upstream
         self.marks = marks
         self.supervisor_died = False
-        self._told: dict[str, tuple[str | None, int, bool]] = {}
+        self._told: dict[str, _End] = {}
 
     def __repr__(self) -> str:
         return f"<Replies {len(self._told)} to be heard of>"
@@ -43,9 +55,9 @@ class Replies:
             Violation: it was cancelled, and its caller is there.
         """
         if isinstance(event, RequestFailed):
-            self._told[name] = (event.error, event.attempts, False)
+            self._told[name] = _End(at, event.error, event.attempts, left_out=_all_who_turned_away(event))
         elif isinstance(event, RequestSucceeded):
-            self._told[name] = (None, 0, event.cached)
+            self._told[name] = _End(at, cached=event.cached)
         elif isinstance(event, RequestCancelled) and name in self.callers.fields:
             if name not in self.callers.gone:
                 raise Violation("reply", f"request {name} was cancelled, and by nobody", at)
@@ -74,15 +86,26 @@ class Replies:
         told = self._told.pop(caller.request_id, None)
         if told is None or caller.left:
             return
-        error, attempts, cached = told
-        if not cached:
-            self._answer_is_its_own(caller, error, now)
+        if not told.cached:
+            self._answer_is_its_own(caller, told.error, now)
         said = None if caller.error is None else type(caller.error).__name__
-        if said != error:
-            raise Violation("reply", f"request {caller.request_id} got {said}, recorded is {error}", now)
+        if said != told.error:
+            raise Violation("reply", f"request {caller.request_id} got {said}, recorded is {told.error}", now)
         rows = getattr(caller.error, "attempts", None)
-        if rows is not None and len(rows) != attempts:
-            what = f"request {caller.request_id} was told of {len(rows)} attempts of {attempts}"
+        if rows is not None and len(rows) != told.attempts:
+            what = f"request {caller.request_id} was told of {len(rows)} attempts of {told.attempts}"
+            raise Violation("reply", what, now)
+        if told.left_out:
+            self._may_come_again_in_time(caller, told, now)
+
+    def _may_come_again_in_time(self, caller: SimulatedCaller, told: _End, now: float) -> None:
+        """Who is told that nobody is available is told how long that lasts: until the first is, if known."""
+        first = min((item.until for item in told.left_out if item.until is not None), default=None)
+        seconds = None if first is None else max(0.0, first - told.at)
+        said = getattr(caller.error, "retry_after", None)
+        right = said is seconds if said is None or seconds is None else abs(said - seconds) < ROUNDING
+        if not right:
+            what = f"request {caller.request_id} was told to come again in {said} s, not in {seconds}"
             raise Violation("reply", what, now)
 
     def _answer_is_its_own(self, caller: SimulatedCaller, error: str | None, now: float) -> None:
@@ -103,3 +126,10 @@ class Replies:
             for secret in SECRETS:
                 if secret in text:
                     raise Violation("I11", f"{type(error).__name__} says {secret.decode()!r}", now)
+
+
+def _all_who_turned_away(event: RequestFailed) -> tuple[LeftOut, ...]:
+    """Nobody, if it was long ago (fallbacks came after it), or there are more than are named."""
+    if event.error != "NoDeploymentsAvailable" or event.fallbacks or event.left_out_by_reason:
+        return ()
+    return event.left_out

@@ -10,21 +10,25 @@ from attrs import evolve
 
 from turnout.actors.deployment.rules import Limits
 from turnout.actors.deployment.state import DeploymentState
+from turnout.messages.errors import NoDeploymentsAvailable
 from turnout.messages.events import (
     CallFailed,
     CallStarted,
     CallSucceeded,
     CooldownStarted,
     LimitsObserved,
+    RequestFailed,
 )
-from turnout.messages.outcomes import Decision, ProviderLimits
+from turnout.messages.outcomes import Decision, LeftOut, ProviderLimits
 from turnout.testing.simulation.account import Account, facts_of
 from turnout.testing.simulation.attempts import ABORTED_WITHIN, Attempts
 from turnout.testing.simulation.budgets import HedgeBudget, RetryBudget
+from turnout.testing.simulation.callers import SimulatedCaller
 from turnout.testing.simulation.chance import SeededChance
 from turnout.testing.simulation.deployment_book import DeploymentBook
 from turnout.testing.simulation.marks import Marks
 from turnout.testing.simulation.options import draw_options
+from turnout.testing.simulation.replies import Replies
 from turnout.testing.simulation.rulebook import Rulebook
 from turnout.testing.simulation.shadow import Shadow
 from turnout.testing.simulation.strategy_book import StrategyBook
@@ -305,3 +309,40 @@ def test_a_pause_has_a_least_and_a_most(settings, retry_after, failed, bounds):
     rules = rulebook(settings, a=({}, {}))
     assert rules.pause("RateLimitError", retry_after, failed) == bounds
     assert rules.pause("Timeout", retry_after, failed)[0] == rules.pause("Timeout", retry_after, failed)[1]
+
+
+# -- replies
+
+
+def turned_away(retry_after, *untils, **more):
+    """A caller is told at 100 s to come again so much later, and each deployment is out until then."""
+    left_out = tuple(LeftOut(f"d{i}", "rpm", until=until) for i, until in enumerate(untils))
+    more = {"fallbacks": 0, **more}
+    error = NoDeploymentsAvailable("nobody", model="g", retry_after=retry_after)
+    caller = SimulatedCaller("r1", 100.0, {}, None, error=error, ended=True)
+    callers = SimpleNamespace(fields={}, gone=set(), early=[], just_ended=[caller])
+    replies = Replies(callers, SimpleNamespace(sent={}), Marks())
+    event = RequestFailed(
+        "r1", "NoDeploymentsAvailable", 429, 0, 0, waited=0.0, seconds=0.0, left_out=left_out, **more
+    )
+    replies.recorded("r1", event, 100.0)
+    replies.are_there({}, 101.0)
+
+
+def test_who_is_turned_away_hears_when_the_first_is_free():
+    turned_away(5.0, 130.0, 105.0, None)
+    turned_away(None, None)
+    turned_away(0.0, 99.0)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "untils"), [(65.0, (105.0,)), (30.0, (130.0, 105.0)), (None, (105.0,)), (5.0, (None,))]
+)
+def test_another_time_than_that_is_told(retry_after, untils):
+    with pytest.raises(Violation, match="was told to come again in"):
+        turned_away(retry_after, *untils)
+
+
+def test_no_time_is_foretold_from_some_of_them_or_from_long_ago():
+    turned_away(5.0, 130.0, left_out_by_reason={"rpm": 1})
+    turned_away(5.0, 130.0, fallbacks=1)
