@@ -184,9 +184,12 @@ class RequestDesk(LoopActor):
             if state.hedge is not None:
                 self._cancel_call(state.hedge.deployment_id, state.hedge.call_id, reason)
         elif entry.pause is None and entry.target is not None:
-            group = self._switchboard.groups.get(state.group)
-            if group is not None:
-                self.send(group, Withdraw(entry.call_id))
+            self._withdraw_from(state.group, entry.call_id)
+
+    def _withdraw_from(self, name: str, call_id: str) -> None:
+        group = self._switchboard.groups.get(name)
+        if group is not None:
+            self.send(group, Withdraw(call_id))
 
     def _cancel_call(self, deployment_id: str, call_id: str, reason: str) -> None:
         cancel = CancelCall(call_id, reason)

@@ -249,10 +249,13 @@ class Supervisor(CacheDesk):
 
     def _queued(self, message: Queued) -> None:
         entry = self._open.get(message.request_id)
-        if entry is not None and entry.call_id == message.call_id:
-            entry.has_waited = True
-            event = WaitStarted(message.request_id, message.group, message.until, message.left_out)
-            self._record(entry, event, self.clock.now())
+        if entry is None or entry.call_id != message.call_id:
+            # it was given up while a deployment had it, and refused it: back in the room it waits for nobody
+            self._withdraw_from(message.group, message.call_id)
+            return
+        entry.has_waited = True
+        event = WaitStarted(message.request_id, message.group, message.until, message.left_out)
+        self._record(entry, event, self.clock.now())
 
     def _unassigned(self, message: Unassigned) -> None:
         entry = self._open.get(message.request_id)

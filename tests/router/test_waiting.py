@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from turnout import NoDeploymentsAvailable, Timeout
+from turnout.actors.model_group.actor import ModelGroup
+from turnout.messages.commands import CallRefused, DeploymentStatus
 from turnout.messages.events import WaitStarted
+from turnout.messages.outcomes import LeftOut
 from turnout.testing import SimulatedProvider
 
 BUSY = SimulatedProvider(latency=10.0)
@@ -153,3 +156,25 @@ def test_a_wait_that_is_refused_falls_back(town):
     place.send()
     place.send()
     assert place.ask().route.model_group == "backup"
+
+
+def test_a_call_that_comes_back_refused_when_its_caller_has_left_does_not_wait_again(town, monkeypatch):
+    """It was with a deployment when the group was told to let it go."""
+    assigned = []
+    assign = ModelGroup._assign
+
+    def noted(group, message):
+        assigned.append(message)
+        assign(group, message)
+
+    monkeypatch.setattr(ModelGroup, "_assign", noted)
+    place = town(NARROW, default=BUSY, on_exhausted="wait")
+    place.send()
+    future = place.send()
+    future.cancel()
+    group = place.router._switchboard.groups["gpt-4"]
+    refused = LeftOut("a", "parallel")
+    status = DeploymentStatus("a", seen=1, open=1, capacity=0, blocked=refused)
+    group.tell(CallRefused(assigned[1], refused, status))
+    place.clock.advance(30.0)
+    assert place.calls == {"a": 1}
