@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .violation import Violation
+from .audit.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

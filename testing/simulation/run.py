@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from .audit.violation import Violation
 from .chance import SeededChance
 from .crashes import only_our_crashes
 from .marks import Marks
-from .violation import Violation
 from .world import World
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...messages.events import DeploymentAdded, ModelListSet, RouterStarted
 from ...supervisor.stories.story import in_words
-from .violation import INVARIANTS
+from .audit.violation import INVARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

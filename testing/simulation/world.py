@@ -11,17 +11,17 @@ from attrs import evolve
 
 from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
-from .auditor import Auditor
+from .audit.auditor import Auditor
+from .audit.journal_book import losses_are_told
+from .audit.rulebook import Rulebook
+from .audit.usage import compare_usage
+from .audit.violation import Violation
 from .callers import Callers
 from .diary import Note
 from .disk import SimulatedDisk
-from .journal_book import losses_are_told
 from .misfortunes import Misfortunes
 from .options import draw_options
-from .rulebook import Rulebook
 from .upstream import SimulatedUpstream
-from .usage import compare_usage
-from .violation import Violation
 
 if TYPE_CHECKING:
     from .callers import SimulatedCaller

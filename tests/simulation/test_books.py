@@ -20,19 +20,19 @@ from turnout.messages.events import (
     RequestFailed,
 )
 from turnout.messages.outcomes import Decision, LeftOut, ProviderLimits
-from turnout.testing.simulation.account import Account, facts_of
-from turnout.testing.simulation.attempts import ABORTED_WITHIN, Attempts
-from turnout.testing.simulation.budgets import HedgeBudget, RetryBudget
+from turnout.testing.simulation.audit.account import Account, facts_of
+from turnout.testing.simulation.audit.attempts import ABORTED_WITHIN, Attempts
+from turnout.testing.simulation.audit.budgets import HedgeBudget, RetryBudget
+from turnout.testing.simulation.audit.deployment_book import DeploymentBook
+from turnout.testing.simulation.audit.replies import Replies
+from turnout.testing.simulation.audit.rulebook import Rulebook
+from turnout.testing.simulation.audit.shadow import Shadow
+from turnout.testing.simulation.audit.strategy_book import StrategyBook
+from turnout.testing.simulation.audit.violation import Violation
 from turnout.testing.simulation.callers import SimulatedCaller
 from turnout.testing.simulation.chance import SeededChance
-from turnout.testing.simulation.deployment_book import DeploymentBook
 from turnout.testing.simulation.marks import Marks
 from turnout.testing.simulation.options import draw_options
-from turnout.testing.simulation.replies import Replies
-from turnout.testing.simulation.rulebook import Rulebook
-from turnout.testing.simulation.shadow import Shadow
-from turnout.testing.simulation.strategy_book import StrategyBook
-from turnout.testing.simulation.violation import Violation
 
 
 def rulebook(settings=None, **deployments):

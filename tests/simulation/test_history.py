@@ -9,13 +9,13 @@ import pytest
 
 from turnout.messages.errors import ConfigurationError
 from turnout.testing.simulation import history as histories
+from turnout.testing.simulation.audit.violation import INVARIANTS
 from turnout.testing.simulation.chance import PartedChance, SeededChance
 from turnout.testing.simulation.diary import Diary
 from turnout.testing.simulation.history import MOST_BYTES, MOST_DRAWS, History
 from turnout.testing.simulation.marks import Marks
 from turnout.testing.simulation.run import DEFAULT_HOURS, run_seed, run_world
 from turnout.testing.simulation.telling import MOST_LINES, tell
-from turnout.testing.simulation.violation import INVARIANTS
 
 WHOLE = {"kind": "turnout history", "version": 1, "seed": 1, "hours": 0.02, "invariant": "I4", "digest": ""}
 

@@ -24,15 +24,15 @@ from turnout.messages.events import (
 from turnout.messages.requests import CompletionRequest
 from turnout.testing.fake_clock import FakeClock
 from turnout.testing.journal_spec import JournalSpec
-from turnout.testing.simulation.cache_book import CacheBook
+from turnout.testing.simulation.audit.cache_book import CacheBook
+from turnout.testing.simulation.audit.deployment_book import DeploymentBook
+from turnout.testing.simulation.audit.rulebook import Rulebook
+from turnout.testing.simulation.audit.violation import INVARIANTS, Violation
 from turnout.testing.simulation.chance import DrawnChance, PartedChance, SeededChance, TapedChance
-from turnout.testing.simulation.deployment_book import DeploymentBook
 from turnout.testing.simulation.disk import SimulatedDisk
 from turnout.testing.simulation.marks import MARKS, Marks
 from turnout.testing.simulation.options import draw_options
-from turnout.testing.simulation.rulebook import Rulebook
 from turnout.testing.simulation.upstream import SimulatedUpstream
-from turnout.testing.simulation.violation import INVARIANTS, Violation
 
 
 def rulebook(settings=None, **params):

@@ -10,7 +10,7 @@ from .rulebook import CALLS_FOR_ANOTHER
 from .tolerances import ROUNDING
 
 if TYPE_CHECKING:
-    from ...messages.events import AttemptFailed, RetryScheduled
+    from ....messages.events import AttemptFailed, RetryScheduled
     from .request_book import RequestBook
 
 __all__ = ["attempt_failed", "begin_attempt", "pauses", "retries_allowed"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from ...messages.events import (
+from ....messages.events import (
     CallAbandoned,
     CallCancelled,
     CallFailed,
@@ -28,10 +28,10 @@ from .account import Account
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...actors.deployment.state import DeploymentState
-    from ...messages.events import Event
-    from ...messages.outcomes import ProviderLimits
-    from .marks import Marks
+    from ....actors.deployment.state import DeploymentState
+    from ....messages.events import Event
+    from ....messages.outcomes import ProviderLimits
+    from ..marks import Marks
     from .rulebook import DeploymentRules
 
 __all__ = ["DeploymentBook", "OpenCall"]

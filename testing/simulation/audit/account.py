@@ -6,7 +6,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ...messages.events import (
+from ....messages.events import (
     CallAbandoned,
     CallCancelled,
     CallFailed,
@@ -18,8 +18,8 @@ from ...messages.events import (
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...actors.deployment.state import DeploymentState
-    from ...messages.events import Event
+    from ....actors.deployment.state import DeploymentState
+    from ....messages.events import Event
     from .deployment_book import DeploymentBook
 
 __all__ = ["Account", "facts_of"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ...messages.events import CallSucceeded, HealthChecked
-from ...messages.outcomes import Usage
+from ....messages.events import CallSucceeded, HealthChecked
+from ....messages.outcomes import Usage
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.events import CallCancelled, CallFailed
-    from ...supervisor.face.router import Router
+    from ....messages.events import CallCancelled, CallFailed
+    from ....supervisor.face.router import Router
+    from ..upstream import SimulatedUpstream
     from .living import Living
     from .request_book import RequestBook
-    from .upstream import SimulatedUpstream
 
 __all__ = ["compare_usage", "usage_is_what_was_told"]
 

@@ -6,7 +6,7 @@ import heapq
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ...messages.events import RequestAccepted
+from ....messages.events import RequestAccepted
 from .budgets import HedgeBudget, RetriesMade, RetryBudget
 from .cache_book import CacheBook
 from .hedges import misses_a_hedge
@@ -17,11 +17,11 @@ from .violation import Violation
 from .waits import Waiting, stands_far_back, waits_in_vain
 
 if TYPE_CHECKING:
-    from ...actors.journal.codec import Recorded
-    from .callers import Callers
+    from ....actors.journal.codec import Recorded
+    from ..callers import Callers
+    from ..marks import Marks
     from .deployment_book import DeploymentBook
     from .downtime import Downtime
-    from .marks import Marks
     from .request_book import Accusation
     from .rulebook import Rulebook
 

@@ -12,7 +12,7 @@ from .violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from ...supervisor.face.router import Router
+    from ....supervisor.face.router import Router
 
 __all__ = ["Downtime"]
 

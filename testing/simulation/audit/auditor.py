@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ...messages.events import (
+from ....messages.events import (
     CallAbandoned,
     CallCancelled,
     CallFailed,
@@ -32,15 +32,15 @@ from .usage import usage_is_what_was_told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...actors.journal.codec import Recorded
-    from ...messages.events import Event
-    from ...supervisor.face.router import Router
-    from .callers import Callers
-    from .disk import SimulatedDisk
-    from .marks import Marks
+    from ....actors.journal.codec import Recorded
+    from ....messages.events import Event
+    from ....supervisor.face.router import Router
+    from ..callers import Callers
+    from ..disk import SimulatedDisk
+    from ..marks import Marks
+    from ..upstream import SimulatedUpstream
     from .request_book import RequestBook
     from .rulebook import Rulebook
-    from .upstream import SimulatedUpstream
 
 __all__ = ["Auditor"]
 

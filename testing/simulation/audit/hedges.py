@@ -8,7 +8,7 @@ from .candidates import idle_others
 from .tolerances import ROUNDING, STALE
 
 if TYPE_CHECKING:
-    from ...messages.events import DeploymentPicked, HedgeRefused, HedgeSettled
+    from ....messages.events import DeploymentPicked, HedgeRefused, HedgeSettled
     from .request_book import RequestBook
 
 __all__ = ["hedge_after", "hedge_refused", "hedge_settled", "hedged", "misses_a_hedge"]

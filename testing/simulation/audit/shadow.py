@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...actors.deployment.state import DeploymentState
+from ....actors.deployment.state import DeploymentState
 from .account import facts_of
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from .disk import SimulatedDisk
+    from ..disk import SimulatedDisk
 
 __all__ = ["Shadow", "differ", "recovered", "replayed"]
 

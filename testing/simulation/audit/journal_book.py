@@ -6,16 +6,16 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ...actors.journal.codec import encode_event
-from ...messages.events import EventsLost
-from .options import KEY, PROMPT
-from .upstream import ANSWER
+from ....actors.journal.codec import encode_event
+from ....messages.events import EventsLost
+from ..options import KEY, PROMPT
+from ..upstream import ANSWER
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...actors.journal.codec import Recorded
-    from ...supervisor.face.router import Router
-    from .disk import SimulatedDisk
+    from ....actors.journal.codec import Recorded
+    from ....supervisor.face.router import Router
+    from ..disk import SimulatedDisk
 
 __all__ = ["SECRETS", "JournalBook", "losses_are_told"]
 

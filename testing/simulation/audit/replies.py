@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...messages.events import RequestCancelled, RequestFailed, RequestSucceeded
+from ....messages.events import RequestCancelled, RequestFailed, RequestSucceeded
 from .journal_book import SECRETS
 from .tolerances import ROUNDING
 from .violation import Violation
@@ -12,11 +12,11 @@ from .violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from ...messages.events import Event
-    from ...messages.outcomes import LeftOut
-    from .callers import Callers, SimulatedCaller
-    from .marks import Marks
-    from .upstream import SimulatedUpstream
+    from ....messages.events import Event
+    from ....messages.outcomes import LeftOut
+    from ..callers import Callers, SimulatedCaller
+    from ..marks import Marks
+    from ..upstream import SimulatedUpstream
 
 __all__ = ["Replies"]
 

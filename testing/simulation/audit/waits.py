@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ...actors.model_group.actor import LOOK_AHEAD
+from ....actors.model_group.actor import LOOK_AHEAD
 from .candidates import idle_others, members
 from .tolerances import STALE
 
 if TYPE_CHECKING:
-    from ...messages.events import RequestFailed, WaitStarted
-    from ...messages.outcomes import LeftOut
+    from ....messages.events import RequestFailed, WaitStarted
+    from ....messages.outcomes import LeftOut
     from .request_book import RequestBook
 
 __all__ = [

@@ -9,7 +9,7 @@ from .retries import retries_allowed
 from .waits import mark_reasons, might_have_waited, stood_behind_many
 
 if TYPE_CHECKING:
-    from ...messages.events import FellBack, RequestFailed
+    from ....messages.events import FellBack, RequestFailed
     from .request_book import RequestBook
 
 __all__ = ["fell_back", "gave_the_group_up", "gave_up"]

@@ -12,11 +12,11 @@ from .tolerances import ROUNDING, STALE
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.events import CallFailed, CallStarted
-    from .callers import Callers
+    from ....messages.events import CallFailed, CallStarted
+    from ..callers import Callers
+    from ..upstream import SimulatedUpstream
     from .deployment_book import DeploymentBook
     from .rulebook import Rulebook
-    from .upstream import SimulatedUpstream
 
 __all__ = ["Attempts"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.outcomes import Decision
+    from ....messages.outcomes import Decision
     from .deployment_book import DeploymentBook
     from .rulebook import DeploymentRules, Rulebook
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...actors.deployment.state import DeploymentState
-from ...supervisor.planning.compile_rules import limits_of
+from ....actors.deployment.state import DeploymentState
+from ....supervisor.planning.compile_rules import limits_of
 from .shadow import Shadow, differ, recovered, replayed
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.events import Event
-    from ...supervisor.face.router import Router
+    from ....messages.events import Event
+    from ....supervisor.face.router import Router
+    from ..disk import SimulatedDisk
+    from ..marks import Marks
     from .deployment_book import DeploymentBook
-    from .disk import SimulatedDisk
-    from .marks import Marks
 
 __all__ = ["Living"]
 

@@ -9,8 +9,8 @@ from .tolerances import ROUNDING
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.events import CacheHit, RequestSucceeded
-    from .marks import Marks
+    from ....messages.events import CacheHit, RequestSucceeded
+    from ..marks import Marks
     from .rulebook import Rulebook
 
 __all__ = ["CacheBook"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from .options import Options
+    from ..options import Options
 
 __all__ = ["CALLS_FOR_ANOTHER", "DeploymentRules", "Rulebook"]
 

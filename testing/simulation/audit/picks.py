@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...actors.model_group.actor import LOOK_AHEAD
+from ....actors.model_group.actor import LOOK_AHEAD
 from .candidates import idle_others, is_nearer, may_be_asked, members, sent_by_another
 from .tolerances import STALE
 from .violation import Violation
 
 if TYPE_CHECKING:
-    from ...messages.events import DeploymentPicked
+    from ....messages.events import DeploymentPicked
     from .request_book import RequestBook
 
 __all__ = ["chosen_by_rule", "chosen_in_turn", "served_in_turn"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from ...messages.events import (
+from ....messages.events import (
     AttemptFailed,
     CacheHit,
     DeploymentPicked,
@@ -32,11 +32,11 @@ from .violation import Violation
 from .waits import waits
 
 if TYPE_CHECKING:
-    from ...messages.events import CallStarted, Event
+    from ....messages.events import CallStarted, Event
+    from ..marks import Marks
     from .budgets import HedgeBudget, RetriesMade, RetryBudget
     from .cache_book import CacheBook
     from .deployment_book import DeploymentBook
-    from .marks import Marks
     from .rulebook import Rulebook
     from .strategy_book import StrategyBook
     from .waits import Waiting

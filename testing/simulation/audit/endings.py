@@ -8,7 +8,7 @@ from .giving_up import gave_up
 from .tolerances import ROUNDING, STALE
 
 if TYPE_CHECKING:
-    from ...messages.events import RequestCancelled, RequestFailed, RequestSucceeded
+    from ....messages.events import RequestCancelled, RequestFailed, RequestSucceeded
     from .request_book import RequestBook
 
 __all__ = ["cancelled", "failed", "succeeded"]
