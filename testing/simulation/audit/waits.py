@@ -55,8 +55,8 @@ def waits(request: RequestBook, event: WaitStarted, at: float) -> None:
     """It waits for a release, with room for it and nothing better to do."""
     allowed = request.fields is None or request.error is not None or request.rules.waits(request.fields)
     request.must(allowed, "I7", "it waits, and was to fail", at)
-    most = request.rules.settings.get("max_queue")
-    if most is not None and request.phase != "waiting":
+    most = request.rules.settings.get("max_queue", MAX_QUEUE)
+    if request.phase != "waiting":
         room = sum(_is_in_the_room_of(each, request.group, at) for each in request.waiting.values())
         request.must(room < most, "idle", f"{room} wait, {most} may, and it waits as well", at)
     if request.error is not None and request.fields is not None and not request.doubtful:
@@ -111,10 +111,10 @@ def might_have_waited(request: RequestBook, event: RequestFailed, at: float) -> 
     """Whether somebody would have been free in time, and there was room to wait for it."""
     if request.fields is None or not request.rules.waits(request.fields):
         return False
-    most = request.rules.settings.get("max_queue", math.inf)
+    most = request.rules.settings.get("max_queue", MAX_QUEUE)
     if 2 * sum(each.group == request.group for each in request.waiting.values()) >= most:
         return False
-    if most < math.inf and request.waiting.had_another(request.group, request.request_id, at - STALE):
+    if request.waiting.had_another(request.group, request.request_id, at - STALE):
         return False
     if not event.left_out and not event.left_out_by_reason and request.only is None:
         return not any(request.books[name].doubtful(at) for name in members(request))
