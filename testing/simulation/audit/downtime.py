@@ -59,14 +59,12 @@ class Downtime:
                 self._groups[group] = (ref, since)
 
     def is_just_back(self, group: str, now: float) -> bool:
-        """Whether a group is dead, or was a moment ago, or nothing at all could be done then."""
+        """Whether a group is dead, or was a moment ago, or nothing at all could be done then.
+
+        A request whose deployment refused it is asked for anew when its group is back: then it counts.
+        """
         ref, since = self._groups.get(group, (None, now))
         return ref is None or since >= now - SOON or now <= self.slept_until + SOON
-
-    def group_lives(self, group: str) -> bool:
-        """A request whose deployment refused it is asked for anew when its group is back: then it counts."""
-        ref = self.router._switchboard.groups.get(group)
-        return ref is not None and bool(ref.is_alive())
 
     # -- those who are not started again
 

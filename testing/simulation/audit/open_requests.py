@@ -199,7 +199,7 @@ class OpenRequests:
         for name in self._moved:
             book = self.books.get(name)
             if book is not None and not book.is_somewhere():
-                if self.downtime.group_lives(book.group):
+                if not self.downtime.is_just_back(book.group, now):
                     raise Violation("I1", f"request {name} has a call that is nowhere: {book.calls}", now)
                 orphans.add(name)
         self._moved = orphans
