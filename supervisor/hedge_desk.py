@@ -28,8 +28,13 @@ class HedgeDesk(RequestDesk):
     # -- a second attempt begins
 
     def _watch_for_hedge(self, entry: OpenRequest) -> None:
-        """An attempt has begun: if it may be hedged, set the timer."""
-        if entry.hedge is not None or (entry.target is not None and entry.target.only is not None):
+        """An attempt has begun: if it may be hedged, set the timer; anew for one that was refused before."""
+        if entry.hedge is not None:
+            if entry.hedge.timer is None:
+                return
+            entry.hedge.forget()
+            entry.hedge = None
+        if entry.target is not None and entry.target.only is not None:
             return
         asked = entry.request.hedge_after
         seconds = self._hedging.delay(entry.state.group, asked, stream=entry.streamed)
@@ -43,7 +48,10 @@ class HedgeDesk(RequestDesk):
         if entry is None or entry.call_id != message.call_id or entry.hedge is None:
             return
         entry.hedge.timer = None
-        if entry.state.phase != "calling" or not self._hedging.take():
+        if entry.state.phase != "calling":  # it was refused, and waits: its time begins when it is placed
+            entry.hedge = None
+            return
+        if not self._hedging.take():
             return
         if entry.streamed:
             entry.hedge.channel = entry.new_channel(self.dispatcher)

@@ -78,6 +78,34 @@ def test_the_first_attempt_may_still_win(town):
     assert [event.reason for event in place.found(CallCancelled)] == ["hedged"]
 
 
+def test_the_time_of_a_call_that_was_refused_begins_when_it_is_placed_after_all(town, monkeypatch):
+    """Two refusals, and a moment's wait: a hedge is due so long after the call has begun, not before."""
+    admit, refusals = DeploymentActor._admit, iter(("first", "second"))
+
+    def refuse_at_first(actor, call, now):
+        name = next(refusals, None)
+        return admit(actor, call, now) if name is None else LeftOut(name, "rpm", now + 0.001)
+
+    monkeypatch.setattr(DeploymentActor, "_admit", refuse_at_first)
+    place = hedged(town, on_exhausted="wait")
+    route = place.ask().route
+    assert (route.deployment_id, route.hedges) == ("second", 1)
+    assert route.seconds == pytest.approx(2.501, abs=1e-6)
+
+
+def test_a_call_that_waits_when_its_hedge_is_due_is_hedged_when_it_has_been_placed_for_so_long(town):
+    place = hedged(town)
+    router = place.router
+    future = place.send()
+    entry = next(iter(router._switchboard.supervisor._actor_weakref()._open.values()))
+    entry.state.phase = "waiting"  # as if it had been refused, and waited
+    place.clock.advance(2.0)
+    assert entry.hedge is None
+    entry.state.phase = "calling"
+    place.clock.advance(10.0)
+    assert future.done()
+
+
 def test_an_answer_in_time_is_not_hedged(town):
     place = hedged(town, first=QUICK)
     assert place.ask().route.hedges == 0

@@ -98,10 +98,12 @@ class StrategyBook:
         return other * (1.0 + buffer) < mine - 1e-9
 
     def _cheaper(self, fields: dict[str, Any], name: str, peer: str, _at: float) -> bool:
-        """Whatever the answer's length; where it is known, by that."""
+        """Of those that answer no longer than it does: a long answer costs more at a lower price."""
         mine, other = (self.rules.deployments[each].prices for each in (name, peer))
         if mine is None or other is None:
             return mine is None and other is not None
+        if self.books[peer].account.mean_output > self.books[name].account.mean_output:
+            return False
         return other != mine and other[0] <= mine[0] and other[1] <= mine[1]
 
     def _heavier(self, _fields: dict[str, Any], name: str, peer: str, _at: float) -> bool:

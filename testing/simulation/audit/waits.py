@@ -116,8 +116,10 @@ def might_have_waited(request: RequestBook, event: RequestFailed, at: float) -> 
         return False
     if request.waiting.had_another(request.group, request.request_id, at - STALE):
         return False
+    if any(request.books[name].doubtful(at) for name in members(request)):  # its group may have just died
+        return False
     if not event.left_out and not event.left_out_by_reason and request.only is None:
-        return not any(request.books[name].doubtful(at) for name in members(request))
+        return True
     return any(
         item.reason == "parallel" if item.until is None else at < item.until < request.deadline
         for item in event.left_out
