@@ -6,7 +6,7 @@ import heapq
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ....messages.events import RequestAccepted
+from ....messages.events import FellBack, RequestAccepted
 from .budgets import HedgeBudget, RetriesMade, RetryBudget
 from .cache_book import CacheBook
 from .hedges import misses_a_hedge
@@ -97,7 +97,8 @@ class OpenRequests:
         self._note_its_group(book, item.at)
         book.apply(item.event, item.at)
         self._note_its_group(book, item.at)
-        if book.lost_after is not None and item.position > book.lost_after:
+        gone = type(item.event) is FellBack  # with another group by now, whenever that is heard of
+        if book.lost_after is not None and (gone or item.position > book.lost_after):
             book.lost_after = None
         if book.phase == "choosing":
             heapq.heappush(self._chosen_for, (item.at + SOON, name))
