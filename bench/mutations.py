@@ -310,8 +310,8 @@ MUTATIONS = (
     Mutation(
         "hedge without a budget",
         HEDGES,
-        'if entry.state.phase != "calling" or not self._hedging.take():',
-        'if entry.state.phase != "calling":',
+        "        if not self._hedging.take():\n            return\n",
+        "",
     ),
     Mutation(
         "read the stream of the attempt that lost",
