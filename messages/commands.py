@@ -120,6 +120,7 @@ class Unassigned(Message, frozen=True):
     `full`: the call would have waited, but the waiting room holds as many as it may (`max_queue`).
     `problem`: nobody was asked, because the strategy does not work: an unknown name in the request,
     or a user's own object that misbehaved.
+    `stranded`: a deployment refused it and its group is dead, so nobody else was asked.
     """
 
     request_id: str
@@ -131,6 +132,7 @@ class Unassigned(Message, frozen=True):
     earliest: float | None = None
     full: bool = False
     problem: str | None = None
+    stranded: bool = False
 
 
 class Queued(Message, frozen=True):

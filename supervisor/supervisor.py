@@ -263,6 +263,9 @@ class Supervisor(CacheDesk):
             if entry is not None:
                 self._hedge_unplaced(entry, message.call_id)
             return
+        if message.stranded:  # asked once more when it is back, like all that its group had
+            self._assign(entry, repeat=entry.failed is not None)
+            return
         now = self.clock.now()
         entry.turned_away = message
         if message.problem is not None:  # the strategy is broken: no other group would know better

@@ -229,7 +229,7 @@ class DeploymentActor(CheckedActor):
         self._running[call.call_id] = running
         if call.stream or self.deployment.timeout is not None:
             self._watch(running, now)
-        if self.seen >= self._told:
+        if self.seen >= self._told or len(self._groups) > 1:  # the others do not know that it is busier now
             self._tell_groups(StatusChanged(self._status(now)))
 
     def _admit(self, call: Call, now: float) -> CallStarted | LeftOut:
@@ -265,7 +265,7 @@ class DeploymentActor(CheckedActor):
         group = assign.group or self.deployment.model_name
         if not self._tell(group, CallRefused(assign, left_out, self._status(now))):
             call = assign.call
-            lost = Unassigned(call.request_id, call.call_id, group, (left_out,), earliest=left_out.until)
+            lost = Unassigned(call.request_id, call.call_id, group, (left_out,), stranded=True)
             self.send(self._switchboard.supervisor, lost)
 
     def _deliver(self, message: Any) -> None:

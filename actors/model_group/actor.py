@@ -263,7 +263,9 @@ class ModelGroup(LoopActor):
         if len(self._room) == 1:
             self._wake_at(none.earliest, now)
 
-    def _refuse(self, assign: Assign, none: NonePicked, *, full: bool = False) -> None:
+    def _refuse(
+        self, assign: Assign, none: NonePicked, *, full: bool = False, stranded: bool = False
+    ) -> None:
         call = assign.call
         self._tell(
             Unassigned(
@@ -275,6 +277,7 @@ class ModelGroup(LoopActor):
                 none.repeatable,
                 none.earliest,
                 full,
+                stranded=stranded,
             )
         )
 
@@ -416,7 +419,7 @@ class ModelGroup(LoopActor):
         So must it of one that was being counted when the group was closed.
         """
         if isinstance(message, CallRefused):
-            self._refuse(message.assign, NonePicked((message.left_out,), earliest=message.left_out.until))
+            self._refuse(message.assign, NonePicked((message.left_out,)), stranded=True)
         elif isinstance(message, Counted) and message.assign.call.call_id in self._counting:
             self._refuse(message.assign, NonePicked())
 

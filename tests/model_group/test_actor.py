@@ -355,7 +355,7 @@ def test_a_refused_call_is_not_lost_with_its_group(house, make):
     house.group.tell(refused)
     house.dispatcher.run_now()
     (unassigned,) = house.heard(Unassigned)
-    assert (unassigned.call_id, unassigned.earliest) == ("r.1", make.START + 5)
+    assert (unassigned.call_id, unassigned.stranded) == ("r.1", True)
 
 
 def test_a_refused_call_that_kills_the_group_is_not_lost(house, make):

@@ -10,7 +10,7 @@ import pytest
 from turnout import APIError, MidStreamError, RouterClosedError, TurnoutError
 from turnout.actors.deployment.actor import DeploymentActor
 from turnout.actors.model_group.actor import ModelGroup
-from turnout.messages.commands import SaveSnapshot
+from turnout.messages.commands import SaveSnapshot, StatusChanged
 from turnout.messages.events import (
     CallAbandoned,
     CallCancelled,
@@ -312,7 +312,7 @@ def test_a_group_that_is_back_is_asked_once_though_the_supervisor_crashes_over_i
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_group_that_crashes_over_a_refusal_gives_the_call_one_answer(town, sabotage, monkeypatch, after):
-    """I1, I6: one that was placed anew before the crash is not given up besides; one that was not, is."""
+    """I1, I6: one that was placed anew before the crash is not asked for again; one that was not, is."""
     admit, refused = DeploymentActor._admit, []
 
     def admit_the_second(actor, call, now):
@@ -324,8 +324,32 @@ def test_a_group_that_crashes_over_a_refusal_gives_the_call_one_answer(town, sab
     monkeypatch.setattr(DeploymentActor, "_admit", admit_the_second)
     sabotage(ModelGroup, "_call_refused", after=after)
     place = town({"a": "gpt-4", "b": "gpt-4", "c": "backup"}, default=SLOW, fallbacks=[{"gpt-4": ["backup"]}])
-    assert place.ask().route.fallbacks == (0 if after else 1)
+    assert place.ask().route.fallbacks == 0
     assert len(place.found(CallStarted)) == 1
+
+
+@pytest.mark.parametrize("handler", ["_assign", "_status_changed"])
+def test_a_call_refused_to_a_dead_group_is_asked_for_again_when_it_is_back(
+    town, sabotage, monkeypatch, handler
+):
+    """I1: the group died of what it had just chosen, or of what came before the refusal."""
+    admit, refused = DeploymentActor._admit, []
+
+    def refuse_the_first(actor, call, now):
+        if refused:
+            return admit(actor, call, now)
+        refused.append(call.call_id)
+        actor._tell_groups(StatusChanged(actor._status(now)))
+        return LeftOut(actor.deployment.id, "rpm", now + 60.0)
+
+    monkeypatch.setattr(DeploymentActor, "_admit", refuse_the_first)
+    died = sabotage(ModelGroup, handler, after=True)
+    place = town({"a": "gpt-4"}, default=SLOW)
+    future = place.send(timeout=500.0)
+    place.clock.advance(30.0)
+    assert died == [0]
+    assert _outcome(future).route.deployment_id == "a"
+    assert len(refused) == len(place.found(CallStarted)) == 1
 
 
 def test_a_refused_retry_whose_group_crashes_goes_on_when_it_is_back(town, sabotage, monkeypatch):

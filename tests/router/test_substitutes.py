@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from turnout import Router
-from turnout.testing import FakeClock
+from turnout.messages.events import DeploymentPicked
+from turnout.testing import FakeClock, SimulatedProvider
 
 IMAGE = [{"type": "image_url", "image_url": {"url": "data:,"}}, {"type": "text", "text": "What is it?"}]
 
@@ -76,3 +77,20 @@ def test_a_stand_in_keeps_its_own_limits(serve):
         routing_strategy_args={"substitutes": {"gpt-4": ["gpt-3.5-turbo"]}},
     )
     assert [ask(router)[1] for _ in range(3)] == ["gpt-3.5-turbo", "gpt-3.5-turbo", "gpt-4"]
+
+
+def test_a_group_knows_at_once_what_a_stand_in_does_for_another(town):
+    """`least-busy` would take the one that seems idle."""
+    place = town(
+        {"big": "gpt-4", "small": "gpt-3.5-turbo"},
+        default=SimulatedProvider(latency=60.0),
+        routing_strategy="cost-based-routing",
+        routing_strategy_args={"substitutes": {"gpt-4": ["gpt-3.5-turbo"]}},
+    )
+    for _ in range(5):
+        place.send(model="gpt-3.5-turbo")
+    for _ in range(4):
+        place.send(model="gpt-4", routing_strategy="least-busy")
+    place.clock.advance(1.0)
+    picked = [event.decision.deployment_id for event in place.found(DeploymentPicked)]
+    assert picked == ["small"] * 5 + ["big"] * 4

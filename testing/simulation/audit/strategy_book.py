@@ -79,16 +79,11 @@ class StrategyBook:
         return [] if judge is None else [peer for peer in peers if judge(self, fields, name, peer, at)]
 
     def _less_busy(self, _fields: dict[str, Any], name: str, peer: str, _at: float) -> bool:
-        return not self._lent(name) and len(self.books[peer].open) < len(self.books[name].open)
-
-    def _lent(self, name: str) -> bool:
-        """Whether it stands in for others: each of its groups hears of the others' calls when they end."""
-        home = self.rules.deployments[name].group
-        return any(home in others for others in self.rules.substitutes.values())
+        return len(self.books[peer].open) < len(self.books[name].open)
 
     def _less_used(self, _fields: dict[str, Any], name: str, peer: str, at: float) -> bool:
         mine, other = (self.books[each].tokens_at(at) for each in (name, peer))
-        return not self._lent(name) and other + TOKENS_APART < mine
+        return other + TOKENS_APART < mine
 
     def _faster(self, _fields: dict[str, Any], name: str, peer: str, at: float) -> bool:
         ttl, buffer = self._latency_args()
