@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..runtime.channel import CAPACITY, Channel
+from ..runtime.channel import CAPACITY, Channel, Sealed
 from .answers import pack_part, unpack_chunk
 
 if TYPE_CHECKING:
@@ -45,20 +45,22 @@ class TapedChannel(Channel[T]):
         """Whether the producer should wait; not while it is recorded."""
         return self.tape is None and super().full
 
-    def put(self, item: T) -> None:
+    def put(self, item: T | Sealed) -> None:
         """Hand over one chunk, and record it."""
         if self.tape is not None and not self.abandoned:
             self._record(item, self.tape)
         super().put(item)
 
     def _record(self, chunk: Any, tape: list[bytes]) -> None:
-        part = pack_part(chunk)
+        sealed = type(chunk) is Sealed
+        part = chunk.data if sealed else pack_part(chunk)
         self._taped += len(part)
         if self._taped > MAX_TAPE_BYTES:
             self.tape = None
             return
         tape.append(part)
-        if not NOT_KEPT.isdisjoint(choice.finish_reason for choice in chunk.choices):
+        # one that is sealed ends nothing: there is no finish reason in it
+        if not sealed and not NOT_KEPT.isdisjoint(choice.finish_reason for choice in chunk.choices):
             self.kept = False
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ValidationError
 
 from ...messages.responses import ModelResponse, ModelResponseStream
+from . import glance
 from .address import CHAT
 from .failures import unusable
 from .openai import EventStream, OpenAICodec, json_or_none, set_stream, what_is_wrong
@@ -62,6 +63,7 @@ class ChatStream(EventStream):
     __slots__ = ()
 
     CHUNK = ModelResponseStream
+    GLANCE = glance.CHAT
 
     def has_content(self, chunk: ModelResponseStream) -> bool:
         """Whether there is more in it than a role: text, tool calls, a refusal, reasoning, the end."""

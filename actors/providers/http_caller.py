@@ -255,14 +255,14 @@ class HttpCall:
         Until the first content nothing is put: a failed attempt must leave no chunk in front of the
         one that follows it.
         """
-        feed = decoder.feed
+        feed, decode = decoder.feed, decoder.decode
         channel = self._call.channel
         can_wait = self._caller.can_wait
         held: list[Any] | None = []
         read = self._body.read
         while data := await read():
             for event in self._events(feed, data):
-                chunk = decoder.decode(event)
+                chunk = decode(event)
                 if chunk is None:
                     if decoder.done:
                         return
@@ -275,6 +275,7 @@ class HttpCall:
                     if decoder.has_content(chunk):
                         self._open(held)
                         held = None
+                        decode = decoder.pass_on
                         if self._silent:
                             return  # cancelled by who heard of it: not one chunk more
                     elif len(held) > MAX_UNOPENED:

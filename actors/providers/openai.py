@@ -9,8 +9,10 @@ import httpx
 import msgspec
 from pydantic import BaseModel, ValidationError
 
+from ..runtime.channel import Sealed
 from .endpoints import OPENAI_FORMAT
 from .failures import prompt_texts, refusal, unusable
+from .glance import MAX_MISSES
 from .parameters import as_json, deployment_defaults, refuse_deployment_params, split_params, without_dropped
 from .sse import SseReader
 from .usage import usage_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ...messages.errors import RequestError
     from ...messages.outcomes import Usage
     from .address import Address
+    from .glance import Glance
     from .sse import SseEvent
     from .wire import StreamDecoder
 
@@ -172,6 +175,8 @@ class EventStream(ABC):
         "_call",
         "_deployment",
         "_finished",
+        "_glance",
+        "_misses",
         "_parse",
         "_seen",
         "_show_usage",
@@ -181,6 +186,7 @@ class EventStream(ABC):
     )
 
     CHUNK: ClassVar[type[BaseModel]]
+    GLANCE: ClassVar[Glance]
 
     def __init__(self, deployment: Deployment, call: Call, *, show_usage: bool) -> None:
         self._deployment = deployment
@@ -188,7 +194,10 @@ class EventStream(ABC):
         self._show_usage = show_usage
         self._seen: set[int] = set()
         self._finished: set[int] = set()
-        self._parse: Callable[[bytes], Any] = self.CHUNK.model_validate_json
+        # not `model_validate_json`, which is one more call into Python for each chunk
+        self._parse: Callable[[bytes], Any] = self.CHUNK.__pydantic_validator__.validate_json
+        self._glance: Callable[[bytes], Any] = self.GLANCE.decode
+        self._misses = 0
         self.feed: Callable[[bytes], list[Any]] = SseReader().feed
         self.usage: Usage | None = None
         self.done = False
@@ -215,6 +224,21 @@ class EventStream(ABC):
         if not chunk.choices and chunk.__pydantic_extra__ and chunk.__pydantic_extra__.get("error"):
             raise self._wrong(event)
         return chunk
+
+    def pass_on(self, event: SseEvent) -> Any:
+        data = event.data
+        if event.name or self._misses >= MAX_MISSES or data == DONE:
+            return self.decode(event)
+        try:
+            choices = self._glance(data).choices
+        except ValueError:
+            choices = None
+        if not choices:
+            self._misses += 1
+            return self.decode(event)
+        for choice in choices:
+            self._seen.add(choice.index)
+        return Sealed(data, self._parse)
 
     @abstractmethod
     def has_content(self, chunk: Any) -> bool:

@@ -57,6 +57,8 @@ class SoundStream:
         self._begun = True
         return event
 
+    pass_on = decode
+
     def has_content(self, chunk: bytes) -> bool:
         return bool(chunk)
 

@@ -6,7 +6,7 @@ The grammar is that of the HTML standard, section 9.2.6. The common case (lines 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 __all__ = ["MAX_EVENT_BYTES", "EventTooLargeError", "SseEvent", "SseReader"]
 
@@ -20,7 +20,7 @@ class EventTooLargeError(ValueError):
     """An event is larger than the reader's bound; the stream cannot be read on."""
 
 
-class SseEvent(NamedTuple):
+class SseEvent(Struct, frozen=True, gc=False):
     """One event. `data` is UTF-8, not yet decoded; `name` is empty when the stream gave none."""
 
     data: bytes

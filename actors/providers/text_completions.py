@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...messages.text_completions import TextCompletionResponse
+from . import glance
 from .failures import unusable
 from .openai import DocumentCodec, EventStream, set_stream
 from .usage import usage_of
@@ -45,6 +46,7 @@ class TextStream(EventStream):
     __slots__ = ()
 
     CHUNK = TextCompletionResponse
+    GLANCE = glance.TEXT
 
     def has_content(self, chunk: TextCompletionResponse) -> bool:
         """Whether there is text in it, or an end."""

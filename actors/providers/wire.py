@@ -98,6 +98,9 @@ class StreamDecoder(Protocol):
             RequestError: the event is an error, or no chunk.
         """
 
+    def pass_on(self, event: Any) -> Any:
+        """The same for a stream that has begun: a chunk that says nothing to us may be `Sealed`."""
+
     def has_content(self, chunk: Any) -> bool:
         """Whether the stream has begun with this chunk: an error after it can be hidden no more."""
 

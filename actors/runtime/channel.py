@@ -7,18 +7,20 @@ full waits for space, which in turn stops reading from the provider's socket.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable  # noqa: TC003  (msgspec reads the annotation)
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from .dispatcher import EventLoopDispatcher
 from .future import LoopFuture
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from .dispatcher import Dispatcher
 
-__all__ = ["CAPACITY", "Channel", "ChannelClosed"]
+__all__ = ["CAPACITY", "Channel", "ChannelClosed", "Sealed"]
 
 T = TypeVar("T")
 
@@ -34,6 +36,18 @@ class ChannelClosed(Exception):  # noqa: N818  (a signal, like StopIteration)
         self.error = error
 
 
+class Sealed(Struct, frozen=True, gc=False):
+    """A chunk that is made when it is taken: as bytes it is small, and nothing to the garbage collector.
+
+    Attributes:
+        data: what it is made of.
+        make: makes it; never fails on this data.
+    """
+
+    data: bytes
+    make: Callable[[bytes], Any]
+
+
 class Channel(Generic[T]):
     """A bounded queue of chunks that knows how it ended.
 
@@ -41,7 +55,7 @@ class Channel(Generic[T]):
         count: chunks put so far.
         last_put_at: router time of the last chunk, for whoever watches for stalls.
         abandoned: the consumer left; what is put is dropped.
-        tap: hears of each chunk, and of when it came, in the dispatcher's thread.
+        tap: hears of each chunk, made at once, and of when it came, in the dispatcher's thread.
     """
 
     __slots__ = (
@@ -67,7 +81,7 @@ class Channel(Generic[T]):
         self._capacity = capacity
         # half empty: a producer woken for every single chunk would take turns with its consumer
         self._refill_at = capacity // 2
-        self._items: deque[T] = deque()
+        self._items: deque[T | Sealed] = deque()
         self._closed = False
         self._error: BaseException | None = None
         self._reader: LoopFuture[None] | None = None
@@ -93,17 +107,23 @@ class Channel(Generic[T]):
     def closed(self) -> bool:
         return self._closed
 
-    def put(self, item: T) -> None:
+    def put(self, item: T | Sealed) -> None:
         """Hand over one chunk. The producer asks `full` first and waits with `space()`."""
         if self.abandoned or self._closed:
             return
         self.last_put_at = self._dispatcher.clock.now()
         self.count += 1
-        self._items.append(item)
         if self.tap is not None:
-            self.tap(item, self.last_put_at)
+            self._tell(self.tap, item)
+        else:
+            self._items.append(item)
         if self._waiter is not None or self._reader is not None:
             self._wake_reader()
+
+    def _tell(self, tap: Callable[[T, float], object], item: T | Sealed) -> None:
+        chunk: T = item.make(item.data) if type(item) is Sealed else item  # type: ignore[assignment]
+        self._items.append(chunk)
+        tap(chunk, self.last_put_at)
 
     def when_space(self, callback: Callable[[], object]) -> None:
         """Call back, in the dispatcher's thread, once the consumer has taken half of it or left."""
@@ -143,7 +163,10 @@ class Channel(Generic[T]):
             return None
         if self._on_space is not None and len(self._items) <= self._refill_at:
             self._wake_writer()
-        return item
+        if type(item) is Sealed:
+            made: T = item.make(item.data)
+            return made
+        return item  # type: ignore[return-value]
 
     def get(self) -> T:
         """The next chunk, blocking this thread for it."""

@@ -4,6 +4,10 @@ import pytest
 
 from turnout import MidStreamError
 from turnout.actors.cache import tape
+from turnout.actors.runtime.channel import Sealed
+from turnout.actors.runtime.clock import ManualClock
+from turnout.actors.runtime.dispatcher import ManualDispatcher
+from turnout.messages.responses import ModelResponseStream
 from turnout.testing import SimulatedProvider
 
 
@@ -121,3 +125,12 @@ def test_a_played_back_stream_can_be_read_either_way(house, reader):
         stream.close()
     else:
         assert [chunk.object for chunk in stream][-1] == "chat.completion.chunk"
+
+
+def test_a_sealed_chunk_is_recorded_as_it_came():
+    channel = tape.TapedChannel(ManualDispatcher(ManualClock(0.0)))
+    data = b'{"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}'
+    channel.put(Sealed(data, ModelResponseStream.model_validate_json))
+    assert channel.tape == [data]
+    assert channel.kept
+    assert channel.get_nowait().choices[0].delta.content == "hi"

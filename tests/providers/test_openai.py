@@ -10,9 +10,12 @@ from pydantic import BaseModel
 
 from turnout.actors.providers.codecs import codec_for
 from turnout.actors.providers.endpoints import OPENAI_FORMAT
+from turnout.actors.providers.glance import MAX_MISSES
 from turnout.actors.providers.sse import SseEvent
+from turnout.actors.runtime.channel import Sealed
 from turnout.messages import errors as e
 from turnout.messages.outcomes import Usage
+from turnout.messages.responses import ModelResponseStream
 
 
 def encoded(kit, deployment=None, **params):
@@ -413,3 +416,69 @@ def test_an_event_that_is_no_chunk_is_a_clear_error(kit, data, name, kind, said)
     with pytest.raises(kind, match=said) as caught:
         stream(kit).decode(event(data, name))
     assert caught.value.deployment_id == "dep-1"
+
+
+# -- chunks of a stream that has begun
+
+
+def test_a_chunk_that_tells_us_nothing_stays_bytes_until_it_is_taken(kit):
+    sent = event(chunk("hi", system_fingerprint="fp"))
+    passed = stream(kit).pass_on(sent)
+    assert type(passed) is Sealed
+    assert passed.data is sent.data
+    assert passed.make(passed.data) == stream(kit).decode(sent)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        chunk("hi", finish="stop"),
+        chunk("hi", usage=USAGE_CHUNK["usage"]),
+        chunk("hi", unheard_of=1),
+        {**chunk(), "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0}]}}]},
+    ],
+)
+def test_a_chunk_that_tells_something_is_made_at_once(kit, told):
+    assert stream(kit).pass_on(event(told)) == stream(kit).decode(event(told))
+
+
+def test_a_stream_that_has_begun_ends_as_before(kit):
+    decoder = stream(kit)
+    decoder.pass_on(event(chunk("a")))
+    decoder.pass_on(event(chunk("b", index=1)))
+    decoder.pass_on(event(chunk(finish="stop")))
+    assert decoder.pass_on(event(USAGE_CHUNK)) is None
+    assert decoder.usage == Usage(3, 2)
+    with pytest.raises(e.APIError, match="all its choices"):
+        decoder.finish()
+    decoder.pass_on(event(chunk(index=1, finish="stop")))
+    assert decoder.pass_on(event(b"[DONE]")) is None
+    assert decoder.done
+    decoder.finish()
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "kind"),
+    [
+        ({**chunk("hi"), "error": {"message": "x", "code": 502}, "choices": []}, b"", e.BadGatewayError),
+        (chunk("Overloaded"), b"error", e.APIError),
+        (b"not json", b"", e.APIError),
+        ({"choices": [{"delta": {"content": 5}}]}, b"", e.APIError),
+        (b'{"choices": [{"delta": {"content": "\\ud800"}}]}', b"", e.APIError),
+        (b'{"choices": [{"delta": {"content": "\xff"}}]}', b"", e.APIError),
+    ],
+)
+def test_what_is_no_chunk_in_a_stream_that_has_begun_is_an_error_at_once(kit, data, name, kind):
+    with pytest.raises(kind):
+        stream(kit).pass_on(event(data, name))
+
+
+def test_a_stream_of_chunks_that_glances_miss_is_glanced_at_only_so_often(kit):
+    def passed(misses):
+        decoder = stream(kit)
+        for _ in range(misses):
+            decoder.pass_on(event(chunk("hi", unheard_of=1)))
+        return type(decoder.pass_on(event(chunk("hi"))))
+
+    assert passed(MAX_MISSES - 1) is Sealed
+    assert passed(MAX_MISSES) is ModelResponseStream

@@ -13,7 +13,7 @@ from turnout.actors.providers.sse import EventTooLargeError, SseEvent, SseReader
 
 def events_of(*parts: bytes) -> list[tuple[bytes, bytes]]:
     reader = SseReader()
-    return [tuple(event) for part in parts for event in reader.feed(part)]
+    return [(event.data, event.name) for part in parts for event in reader.feed(part)]
 
 
 def oracle(stream: bytes) -> list[tuple[bytes, bytes]]:

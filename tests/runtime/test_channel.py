@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
-from turnout.actors.runtime.channel import Channel
+from turnout.actors.runtime.channel import Channel, Sealed
 from turnout.actors.runtime.dispatcher import EventLoopDispatcher
 
 
@@ -90,3 +91,31 @@ def test_a_reader_on_another_loop_is_woken():
         assert await reading == "a"
 
     on_a_loop(scenario)
+
+
+def test_a_sealed_chunk_is_made_when_it_is_taken_and_not_before():
+    async def scenario(channel):
+        made = []
+        channel.put(Sealed(b"a", lambda data: made.append(data) or data.decode()))
+        assert channel.count == 1
+        assert made == []
+        assert channel.get_nowait() == "a"
+        assert made == [b"a"]
+
+    on_a_loop(scenario)
+
+
+def test_who_taps_a_channel_hears_the_very_chunk_that_its_reader_gets():
+    async def scenario(channel):
+        heard = []
+        channel.tap = lambda chunk, _now: heard.append(chunk)
+        channel.put(Sealed(b"a", lambda data: [data]))
+        channel.put(["b"])
+        assert heard == [[b"a"], ["b"]]
+        assert [channel.get_nowait() is chunk for chunk in heard] == [True, True]
+
+    on_a_loop(scenario)
+
+
+def test_a_sealed_chunk_is_nothing_to_the_garbage_collector():
+    assert not gc.is_tracked(Sealed(b"a", bytes))
