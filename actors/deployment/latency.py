@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any
 
 from attrs import define, field
@@ -32,7 +31,7 @@ def _kept(then: float, at: float) -> float:
 class LatencyStats:
     """Recent latencies of one deployment; all in seconds."""
 
-    samples: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=SAMPLES))
+    samples: tuple[tuple[float, float], ...] = ()
     ttft: float = 0.0
     per_token: float = 0.0
     measured_at: float | None = None
@@ -49,10 +48,10 @@ class LatencyStats:
     def succeeded(self, at: float, seconds: float, ttft: float | None, output_tokens: int) -> None:
         """Learn from a call that went well; `ttft` only of streams."""
         if ttft is None:
-            self.samples.append((at, seconds / max(1, output_tokens)))
+            self._sample(at, seconds / max(1, output_tokens))
             self._measure(at, seconds, 0.0)
         else:
-            self.samples.append((at, ttft))
+            self._sample(at, ttft)
             self._measure(at, ttft, max(0.0, seconds - ttft) / max(1, output_tokens))
         self.calls = calls = self.calls + 1
         self.mean_output += (output_tokens - self.mean_output) / min(calls, MEAN_WEIGHT)
@@ -60,8 +59,12 @@ class LatencyStats:
 
     def timed_out(self, at: float, seconds: float) -> None:
         """A time-out counts as its full length."""
-        self.samples.append((at, seconds))
+        self._sample(at, seconds)
         self._measure(at, seconds, self.per_token)
+
+    def _sample(self, at: float, value: float) -> None:
+        """A new tuple, which those who are told of it share with us."""
+        self.samples = (*self.samples[1 - SAMPLES :], (at, value))
 
     def failed(self, at: float) -> None:
         """Raise the penalty that `adaptive` weighs in."""
@@ -80,7 +83,7 @@ class LatencyStats:
 
     def set_back(self, seconds: float) -> None:
         """The clock was set back: what was so long ago still is."""
-        self.samples = deque(((at - seconds, value) for at, value in self.samples), maxlen=SAMPLES)
+        self.samples = tuple((at - seconds, value) for at, value in self.samples)
         self.penalised_at -= seconds
         if self.measured_at is not None:
             self.measured_at -= seconds
@@ -99,5 +102,5 @@ class LatencyStats:
 
     @classmethod
     def restore(cls, data: dict[str, Any]) -> LatencyStats:
-        samples = deque(((at, value) for at, value in data["samples"]), maxlen=SAMPLES)
+        samples = tuple((at, value) for at, value in data["samples"][-SAMPLES:])
         return cls(**{**data, "samples": samples})

@@ -6,7 +6,6 @@ a call used leaves the window 60 s after it began.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from msgspec import Struct
@@ -37,13 +36,14 @@ class Bucket(Struct, eq=False, gc=False):
 class RollingWindow:
     """Counts starts and tokens of the last 60 s, exactly.
 
-    A start at time t counts from t up to, and not at, t + 60.
+    A start at time t counts from t up to, and not at, t + 60. The buckets are in a list, whose front is
+    moved up when some leave: there are few, and an empty deque would be larger than all of them.
     """
 
     __slots__ = ("_buckets", "starts", "tokens")
 
     def __init__(self) -> None:
-        self._buckets: deque[Bucket] = deque()
+        self._buckets: list[Bucket] = []
         self.starts = 0
         self.tokens = 0
 
@@ -54,10 +54,16 @@ class RollingWindow:
         """Let go of what is older than the window."""
         buckets = self._buckets
         horizon = now - WINDOW_SECONDS
-        while buckets and buckets[0].at <= horizon:
-            old = buckets.popleft()
+        if not buckets or buckets[0].at > horizon:
+            return
+        gone = 0
+        for old in buckets:
+            if old.at > horizon:
+                break
+            gone += 1
             self.starts -= old.starts
             self.tokens -= old.tokens
+        del buckets[:gone]
 
     def add(self, now: float, tokens: int, starts: int = 1) -> Bucket:
         """Count a call of `starts` with `tokens` reserved; the bucket is the receipt for `settle`."""

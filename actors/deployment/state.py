@@ -365,7 +365,7 @@ class DeploymentState:
             tokens_until,
             rolling.tokens,
             latency.expected_output,
-            tuple(latency.samples),
+            latency.samples,
             latency.ttft,
             latency.per_token,
             latency.measured_at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -38,7 +37,7 @@ class Mirror:
 
     ref: Any
     sent: int
-    under_way: deque[int] = field(factory=deque)
+    under_way: list[int] = field(factory=list)
     tokens_under_way: int = 0
     tokens_until: float | None = None
     starts_until: float | None = None
@@ -50,9 +49,10 @@ class Mirror:
     def heard(self, seen: int) -> None:
         """It has handled `seen` calls by now."""
         self.sent = max(self.sent, seen)
-        under_way = self.under_way
-        while len(under_way) > self.sent - seen:
-            self.tokens_under_way -= under_way.popleft()
+        handled = len(self.under_way) - (self.sent - seen)
+        if handled > 0:
+            self.tokens_under_way -= sum(self.under_way[:handled])
+            del self.under_way[:handled]
 
     def count(self, tokens: int) -> None:
         """One more call is on its way."""

@@ -91,7 +91,7 @@ def test_the_account_is_what_the_deployment_adds_up_to():
 def test_what_a_deployment_forgets_is_told(forget):
     state, book = live_and_its_books((start(1), 0.0), (end(1, 2.0), 2.0))
     if forget == "samples":
-        state.latency.samples.clear()
+        state.latency.samples = ()
     elif forget == "mean_output":
         state.latency.mean_output += 1.0
     else:
