@@ -44,7 +44,7 @@ from ...messages.health_commands import CheckDeployment, CheckFinished, CheckOve
 from ...messages.outcomes import CallOutcome, LeftOut, Usage
 from ..budget.treasury import TREASURY
 from ..providers.ports import ProviderCall
-from ..runtime.actor import where_it_broke
+from ..runtime.actor import Inbox, ShortMail, where_it_broke
 from .checkup import CheckedActor
 from .cooldown import Failure
 from .price_data import PriceBook
@@ -128,6 +128,10 @@ class DeploymentActor(CheckedActor):
         self._observer = ports.observer
         self._running: dict[str, _Running] = {}
         self._leaving = False
+
+    @staticmethod
+    def _create_actor_inbox() -> Inbox:
+        return Inbox(ShortMail())
 
     def __repr__(self) -> str:
         return self.state.describe(self.deployment.model_name, self.clock.now())

@@ -9,7 +9,7 @@ import threading
 import pykka
 import pytest
 
-from turnout.actors.runtime.actor import LoopActor
+from turnout.actors.runtime.actor import LoopActor, ShortMail
 from turnout.actors.runtime.clock import ManualClock
 from turnout.actors.runtime.dispatcher import EventLoopDispatcher, ManualDispatcher
 
@@ -338,3 +338,44 @@ def test_pykka_still_has_the_names_we_build_on():
     ):
         assert callable(getattr(pykka.Actor, name))
     assert Envelope("m", reply_to=None).message == "m"
+
+
+def test_the_actor_and_its_reference_are_stopped_by_the_same_word():
+    manual = ManualDispatcher(ManualClock(0.0))
+    ref = Echo.start(manual)
+    assert ref._actor_weakref().actor_stopped is ref.actor_stopped
+    assert ref.is_alive()
+    assert ref.actor_stopped.wait(0.0) is False
+    ref.stop(block=False)
+    manual.run_now()
+    assert not ref.is_alive()
+    assert ref.actor_stopped.wait(0.0) is True
+
+
+def test_who_waits_in_another_thread_hears_that_an_actor_is_stopped():
+    heard = []
+    manual = ManualDispatcher(ManualClock(0.0))
+    ref = Echo.start(manual)
+    asked = threading.Event()
+
+    def wait():
+        asked.set()
+        heard.append(ref.actor_stopped.wait(60.0))
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    asked.wait(60.0)
+    ref.stop(block=False)
+    manual.run_now()
+    for thread in threads:
+        thread.join(60.0)
+    assert heard == [True, True]
+
+
+def test_short_mail_keeps_the_order_as_a_deque_does():
+    mail = ShortMail()
+    for number in range(200):
+        mail.append(number)
+    assert [mail.popleft() for _ in range(200)] == list(range(200))
+    assert not mail
