@@ -98,9 +98,9 @@ class ModelStream:
         try:
             while True:
                 try:
-                    chunk = channel.get_nowait()
-                    if chunk is None:
-                        chunk = await channel.get_async()
+                    # not `get_async`, which is one more coroutine for each chunk
+                    while (chunk := channel.get_nowait()) is None:
+                        await channel.changed()
                 except ChannelClosed as closed:
                     self._end(closed)
                     return

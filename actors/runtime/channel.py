@@ -7,7 +7,7 @@ full waits for space, which in turn stops reading from the provider's socket.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable  # noqa: TC003  (msgspec reads the annotation)
+from collections.abc import Awaitable, Callable  # noqa: TC003  (msgspec reads the annotations)
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -117,7 +117,11 @@ class Channel(Generic[T]):
             self._tell(self.tap, item)
         else:
             self._items.append(item)
-        if self._waiter is not None or self._reader is not None:
+        waiter = self._waiter
+        if waiter is not None:  # it waits on the loop that we are on: see `changed`
+            self._waiter = None
+            _settle(waiter)
+        if self._reader is not None:
             self._wake_reader()
 
     def _tell(self, tap: Callable[[T, float], object], item: T | Sealed) -> None:
@@ -177,14 +181,17 @@ class Channel(Generic[T]):
     async def get_async(self) -> T:
         """The next chunk, awaiting it."""
         while (item := self.get_nowait()) is None:
-            dispatcher = self._loop_dispatcher
-            if dispatcher is None or not dispatcher.in_thread():
-                await self._changed()
-                continue
-            # the producer's own thread: nothing can come between the look above and this
-            self._waiter = dispatcher.loop.create_future()
-            await self._waiter
+            await self.changed()
         return item
+
+    def changed(self) -> Awaitable[None]:
+        """What to await, at once, when `get_nowait` had nothing to give; then it is time to look again."""
+        dispatcher = self._loop_dispatcher
+        if dispatcher is None or not dispatcher.in_thread():
+            return self._changed()
+        # the producer's own thread: nothing can come between the look and this
+        waiter = self._waiter = dispatcher.loop.create_future()
+        return waiter
 
     def abandon(self) -> None:
         """The consumer leaves: chunks are dropped from now on and a waiting producer goes on.
