@@ -12,6 +12,9 @@ from ...actors.runtime.chance import make_rng
 from ...messages.errors import ConfigurationError
 from ...messages.events import (
     AttemptFailed,
+    CallCancelled,
+    CallFailed,
+    CallSucceeded,
     FellBack,
     RequestAccepted,
     RequestFailed,
@@ -22,7 +25,7 @@ from ...messages.problems import did_you_mean, quoted
 from ...messages.requests import CompletionRequest
 from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
-from .upstream import REFUSED, Behaviour, Upstream
+from .upstream import BYTES_PER_TOKEN, REFUSED, Behaviour, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "Minute", "play"]
 
-BYTES_PER_TOKEN = 4
 SETTLE_SECONDS = 120.0
+"""Until the first look at whether all requests are over; each further one comes after twice as long."""
 
 
 @define
@@ -52,6 +55,7 @@ class Figures:
     Attributes:
         minutes: by the minute in which a request came.
         errors: failed requests by class of error.
+        cost: of all calls: what failed or was given up is paid for, too; an estimate where nobody told.
         unpriced: answers whose cost nobody knows.
     """
 
@@ -67,6 +71,11 @@ class Figures:
     unpriced: int = 0
     messages: int = 0
     _came: dict[str, float] = field(factory=dict)
+
+    @property
+    def open(self) -> int:
+        """Requests that are not over."""
+        return len(self._came)
 
     @property
     def served(self) -> Counter[str]:
@@ -101,15 +110,15 @@ class Figures:
         minute.served[event.deployment_id] += 1
         self.answered += 1
         self.retries += event.retries
-        if event.cost is None:
-            self.unpriced += 1
-        else:
-            self.cost += event.cost
+        self.unpriced += event.cost is None
 
     def _failed(self, event: RequestFailed, _at: float) -> None:
         self._minute(event.request_id).failed += 1
         self.errors[event.error] += 1
         self.retries += event.retries
+
+    def _called(self, event: CallSucceeded | CallFailed | CallCancelled, _at: float) -> None:
+        self.cost += (event.charged if event.cost is None else event.cost) or 0.0
 
     def _attempt_failed(self, _event: AttemptFailed, _at: float) -> None:
         self.failed_attempts += 1
@@ -125,6 +134,9 @@ _COUNTS: dict[type, Callable[[Figures, Any, float], None]] = {
     RequestAccepted: Figures._accepted,
     RequestSucceeded: Figures._succeeded,
     RequestFailed: Figures._failed,
+    CallSucceeded: Figures._called,
+    CallFailed: Figures._called,
+    CallCancelled: Figures._called,
     AttemptFailed: Figures._attempt_failed,
     FellBack: Figures._fell_back,
     WaitStarted: Figures._waited,
@@ -157,7 +169,7 @@ def play(scenario: Scenario, seed: int = 1, *, calm: bool = False, tick: Any = N
         for deployment in scenario.deployments:
             _schedule(clock, upstream, scenario, deployment)
     _send_all(scenario, router, clock, seed, tick)
-    clock.advance(SETTLE_SECONDS)
+    _settle(figures, clock)
     router.close()
     return figures
 
@@ -196,6 +208,15 @@ def _send_all(scenario: Scenario, router: Router, clock: FakeClock, seed: int, t
             next_tick += 60.0
         request = requests[0] if len(requests) == 1 else rng.choices(requests, shares)[0]
         router.ask(request, block=False)
+
+
+def _settle(figures: Figures, clock: FakeClock) -> None:
+    """Let time pass until every request is over: none is an error for having come late."""
+    seconds = SETTLE_SECONDS
+    clock.advance(seconds)
+    while figures.open:
+        clock.advance(seconds)
+        seconds *= 2.0
 
 
 def _request(traffic: Any) -> CompletionRequest:

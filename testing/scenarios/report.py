@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["rows", "table"]
 
+_Told = tuple[float, str]
+"""A figure, and how it is written; None in its place where there is nothing to tell."""
+
 
 def rows(plays: Sequence[Sequence[Figures]]) -> list[tuple[str, ...]]:
     """A name and one cell for each column; a column is the plays of several seeds, told as mean and range."""
@@ -41,12 +44,12 @@ def table(heads: Sequence[str], plays: Sequence[Sequence[Figures]]) -> str:
     )
 
 
-def _cell(value: Callable[[Figures], tuple[float, str]], column: Sequence[Figures]) -> str:
+def _cell(value: Callable[[Figures], _Told | None], column: Sequence[Figures]) -> str:
     """`2.31 s ± 0.05`: the mean over the seeds, and half of what lies between the extremes."""
-    if value is _bill and all(figures.unpriced == figures.answered for figures in column):
-        return NOTHING  # nobody knows it, which is not that it is nothing
-    values = [value(figures) for figures in column]
-    numbers, form = [number for number, _ in values], values[0][1]
+    told = [each for figures in column if (each := value(figures)) is not None]
+    if not told:
+        return NOTHING
+    numbers, form = [number for number, _ in told], told[0][1]
     mean = sum(numbers) / len(numbers)
     text = form.format(mean)
     off = (max(numbers) - min(numbers)) / 2.0
@@ -57,29 +60,37 @@ def _plain(form: str) -> str:
     return form.partition("}")[0] + "}"
 
 
-def _per(count: float, of: float) -> float:
-    return 100.0 * count / of if of else 0.0
+def _share(count: float, of: float, form: str) -> _Told | None:
+    """Of nothing there is no share."""
+    return (100.0 * count / of, form) if of else None
 
 
-def _share_of(name: str) -> Callable[[Figures], tuple[float, str]]:
-    return lambda figures: (_per(figures.served[name], figures.answered), "{:.1f} %")
+def _share_of(name: str) -> Callable[[Figures], _Told | None]:
+    return lambda figures: _share(figures.served[name], figures.answered, "{:.1f} %")
 
 
-def _count_of(kind: str) -> Callable[[Figures], tuple[float, str]]:
+def _count_of(kind: str) -> Callable[[Figures], _Told | None]:
     return lambda figures: (float(figures.errors[kind]), "{:,.0f}")
 
 
-def _bill(figures: Figures) -> tuple[float, str]:
-    return figures.cost, "{:,.2f} $"
+def _time(share: float) -> Callable[[Figures], _Told | None]:
+    """What nobody was given took no time."""
+    return lambda figures: (figures.quantile(share), "{:.2f} s") if figures.answered else None
 
 
-_ROWS: tuple[tuple[str, Callable[[Figures], tuple[float, str]]], ...] = (
+def _bill(figures: Figures) -> _Told | None:
+    """Where nobody knows it, that is not that it is nothing."""
+    unknown = figures.unpriced == figures.answered and not figures.cost
+    return None if unknown else (figures.cost, "{:,.2f} $")
+
+
+_ROWS: tuple[tuple[str, Callable[[Figures], _Told | None]], ...] = (
     ("requests", lambda f: (float(f.requests), "{:,.0f}")),
-    ("answered", lambda f: (_per(f.answered, f.requests), "{:.2f} %")),
-    ("errors", lambda f: (_per(f.requests - f.answered, f.requests), "{:.2f} %")),
-    ("p50", lambda f: (f.quantile(0.5), "{:.2f} s")),
-    ("p95", lambda f: (f.quantile(0.95), "{:.2f} s")),
-    ("p99", lambda f: (f.quantile(0.99), "{:.2f} s")),
+    ("answered", lambda f: _share(f.answered, f.requests, "{:.2f} %")),
+    ("errors", lambda f: _share(f.requests - f.answered, f.requests, "{:.2f} %")),
+    ("p50", _time(0.5)),
+    ("p95", _time(0.95)),
+    ("p99", _time(0.99)),
     ("failed attempts", lambda f: (float(f.failed_attempts), "{:,.0f}")),
     ("retries", lambda f: (float(f.retries), "{:,.0f}")),
     ("fallbacks", lambda f: (float(f.fallbacks), "{:,.0f}")),

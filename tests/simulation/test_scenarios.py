@@ -51,7 +51,7 @@ def test_an_outage_moves_the_traffic_and_lengthens_the_tail():
 def test_every_request_is_answered_or_failed_and_the_bill_is_what_tokens_cost():
     figures = play(scenario(traffic=[{"model": "gpt-4", "prompt_tokens": 100, "max_tokens": 50}]))
     assert figures.answered + figures.errors.total() == figures.requests
-    assert figures.cost == pytest.approx(figures.answered * (104e-6 + 50 * 2e-6))
+    assert figures.cost == pytest.approx(figures.answered * (100e-6 + 50 * 2e-6))
     assert figures.unpriced == 0
 
 
@@ -228,3 +228,48 @@ def test_the_command_plays_a_file_and_draws_it(tmp_path, capsys):
     assert "p95" in out
     assert "bill" in out
     assert svg.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_short_prompt_costs_the_tokens_that_the_file_says_and_not_what_the_router_guesses():
+    figures = play(scenario(traffic=[{"model": "gpt-4", "prompt_tokens": 1, "max_tokens": 1}]))
+    assert figures.cost == pytest.approx(figures.answered * 3e-6)
+
+
+def test_the_bill_holds_what_was_paid_for_attempts_that_lost():
+    two = [
+        {
+            "id": name,
+            "model_name": "gpt-4",
+            "latency": 1,
+            "input_cost_per_token": 1e-3,
+            "output_cost_per_token": 0,
+        }
+        for name in ("eu", "us")
+    ]
+    router = {"hedge_after": 0.5, "hedge_budget": 1.0}
+    made = scenario(deployments=two, router=router, happens=[], traffic=[{"model": "gpt-4"}])
+    figures = play(made)
+    assert figures.cost > figures.answered * 1.9 * 500e-3  # each request made two calls
+
+
+@pytest.mark.parametrize(
+    ("latency", "happens", "errors"),
+    [
+        (300, [], {}),  # answers that come long after the last request
+        (1, [{"at": 0, "lasts": "5m", "target": "eu", "how": "hang"}], {"Timeout"}),
+    ],
+)
+def test_what_is_still_open_when_all_have_come_is_played_to_its_end(latency, happens, errors):
+    one = [{"id": "eu", "model_name": "gpt-4", "latency": latency}]
+    figures = play(scenario(deployments=one, router={}, happens=happens))
+    assert set(figures.errors) == set(errors)
+    assert figures.answered + figures.errors.total() == figures.requests > 0
+    assert figures.open == 0
+
+
+def test_where_no_request_came_nothing_is_said_of_shares_and_times():
+    made = scenario(requests_per_second=1e-9, happens=[])
+    text = table(["as it is"], [[play(made), play(made)]])
+    rows = dict(line.rsplit(maxsplit=1) for line in text.splitlines()[1:])
+    assert rows["requests"] == "0"
+    assert {rows[name] for name in ("answered", "errors", "p50", "p95", "p99", "bill")} == {"–"}
