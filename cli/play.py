@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..messages.errors import TurnoutError
-from ..testing.scenarios import chart, load_scenario, play, table
+from ..messages.errors import ConfigurationError, TurnoutError
+from ..testing.scenarios import chart, load_scenario, located, play, table
 from .failure import Failure
-from .pictures import write_picture
+from .pictures import check_place, write_picture
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ SCENARIO_SEEDS = 3
 def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
     """Play it with and without its incidents, with several seeds, and print the table."""
     scenario = _load(path)
+    if svg is not None:
+        check_place(svg)
     minutes = int(-(-scenario.lasts // 60.0)) * seeds * (2 if scenario.happens else 1)
     usual: list[Figures] = []
     real: list[Figures] = []
@@ -32,12 +34,13 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
                 if scenario.happens:
                     usual.append(play(scenario, seed, calm=True, tick=lambda _: progress.step("without")))
                 real.append(play(scenario, seed, tick=lambda _: progress.step("with incidents")))
-    except TurnoutError as error:
-        raise Failure(str(error)) from None
+    except ConfigurationError as error:
+        raise Failure(located(path, str(error))) from None
     columns, heads = ([usual, real], ["without", "with incidents"]) if usual else ([real], ["as it is"])
     if svg is not None:  # first: whoever reads the table may have read enough
         write_picture(svg, chart(scenario, (usual or real)[0], real[0]))
-    print(f"{scenario.name}: {scenario.lasts / 60:g} min, {seeds} seeds (mean ± half the range)\n")
+    of = "1 seed" if seeds == 1 else f"{seeds} seeds (mean ± half the range)"
+    print(f"{scenario.name}: {scenario.lasts / 60:g} min, {of}\n")
     print(table(heads, columns))
     if svg is not None:
         print(f"\nchart: {svg}")
@@ -47,8 +50,11 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
 def _load(path: Path) -> Scenario:
     try:
         return load_scenario(path)
-    except (TurnoutError, OSError) as error:
+    except TurnoutError as error:
         raise Failure(str(error)) from None
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise Failure(msg) from None
     except ImportError:
         msg = "scenarios are YAML: install turnout[cli], or PyYAML"
         raise Failure(msg) from None

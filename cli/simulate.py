@@ -28,6 +28,22 @@ __all__ = ["add_to"]
 SEEDS = 200
 MOST_SEEDS = 1 << 32
 MOST_SECONDS = 86_400.0
+OF_WORLDS = {
+    "seconds": ("--for", None),
+    "first": ("--first", None),
+    "seed": ("--seed", None),
+    "hours": ("--hours", DEFAULT_HOURS),
+    "marks_from": ("--marks-from", 1000),
+    "stop_at_first": ("--stop-at-first", False),
+    "no_shrink": ("--no-shrink", False),
+    "shrink_for": ("--shrink-for", MAX_SECONDS),
+    "history": ("--history", None),
+    "write_history": ("--write-history", None),
+    "tally": ("--tally", None),
+    "keep": ("--keep", None),
+}
+"""Options that mean nothing for a scenario, and what they are unless they are given."""
+
 HELP = "run the router in simulated worlds and hold it to its invariants"
 EPILOG = """\
 Each seed draws a world (groups, deployments, limits, strategy, retries, fallbacks), then what befalls
@@ -132,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         msg = "--svg is a chart of a scenario: name its file"
         raise Failure(msg)
     if arguments.scenario is not None:
+        _must_mean_something(arguments)
         return play_scenario(arguments.scenario, arguments.seeds or SCENARIO_SEEDS, arguments.svg)
     if arguments.history is not None:
         return play_history(arguments.history)
@@ -153,6 +170,14 @@ def run(arguments: argparse.Namespace) -> int:
         tally.write(arguments.tally)
         print(f"with those in {arguments.tally} {_sum_of(tally)}")
     return _verdict(everything, arguments.marks_from)
+
+
+def _must_mean_something(arguments: argparse.Namespace) -> None:
+    """Beside a scenario, what is about worlds would have no effect: it is refused, and not passed over."""
+    for name, (option, usual) in OF_WORLDS.items():
+        if getattr(arguments, name) != usual:
+            msg = f"{option} is for worlds that are drawn: leave it away beside a scenario"
+            raise Failure(msg)
 
 
 def _tally(path: Path) -> Tally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .chart import chart
 from .model import Scenario
 from .play import Figures, play
-from .reading import load_scenario
+from .reading import load_scenario, located
 from .report import table
 
-__all__ = ["Figures", "Scenario", "chart", "load_scenario", "play", "table"]
+__all__ = ["Figures", "Scenario", "chart", "load_scenario", "located", "play", "table"]

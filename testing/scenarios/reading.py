@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["load_scenario"]
+__all__ = ["load_scenario", "located"]
 
 _OWNER = r"(?:Deployment|Incident|Latency|Traffic)"
 _INSIDE = re.compile(rf": {_OWNER}\.")
 _WHOLE = re.compile(rf": {_OWNER} = \(dict\): ")
 _KEY = re.compile(r"[a-z]\w*(?:\.\w+|\[\d+\])*(?=:| =)")
-_UNKNOWN = re.compile(r"unknown setting '([^']+)' of \w+")
+_UNKNOWN = re.compile(r"unknown setting '([^']+)'(?: of \w+)?")
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -32,7 +32,7 @@ def load_scenario(path: Path) -> Scenario:
         ImportError: PyYAML is not installed (the `cli` extra).
     """
     root = _composed(path)
-    for key in _strange_keys(root):
+    for key in _strange_keys(root, set()):
         msg = (
             f"{path.name}, line {key.start_mark.line + 1}: {quoted(key.value)} is given twice, or is no text"
         )
@@ -49,20 +49,39 @@ def load_scenario(path: Path) -> Scenario:
         raise ConfigurationError(msg_0) from None
 
 
+def located(path: Path, said: str) -> str:
+    """What a router says of a scenario, with the file and the line; settings under the key they stand in."""
+    root = _composed(path)
+    if not said.startswith(("deployments[", "traffic[")):
+        said = f"router: {said}" if said.startswith("unknown ") else f"router.{said}"
+        said = _UNKNOWN.sub(r"unknown key '\1'", said)
+    return f"{path.name}{_line(root, said)}: {said}"
+
+
 def _composed(path: Path) -> Any:
     """The file's nodes, which know their lines."""
     import yaml  # noqa: PLC0415  (an extra)
 
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if _holds_itself(root, set(), set()):
+            msg = f"{path.name}: something in it holds itself"
+            raise ConfigurationError(msg)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f", line {mark.line + 1}"
         msg = f"{path.name}{where}: this is not YAML: {error.problem}"
         raise ConfigurationError(msg) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        msg = f"{path.name} is nested too deep"
+        raise ConfigurationError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{path.name} is no text in UTF-8"
+        raise ConfigurationError(msg) from None
+    except yaml.YAMLError as error:
         msg = f"{path.name} is not YAML: {error}"
         raise ConfigurationError(msg) from None
+    return root
 
 
 def _constructed(path: Path) -> Any:
@@ -75,20 +94,33 @@ def _constructed(path: Path) -> Any:
         raise ConfigurationError(msg) from None
 
 
-def _strange_keys(node: Any) -> Iterator[Any]:
+def _holds_itself(node: Any, around: set[int], known: set[int]) -> bool:
+    """Whether an anchor is used within what it names. What many use is looked at once: it may be billions."""
+    if node is None or node.id == "scalar" or id(node) in known:
+        return False
+    known.add(id(node))
+    around.add(id(node))
+    inside = node.value if node.id == "sequence" else [each for pair in node.value for each in pair]
+    found = any(id(each) in around or _holds_itself(each, around, known) for each in inside)
+    around.remove(id(node))
+    return found
+
+
+def _strange_keys(node: Any, known: set[int]) -> Iterator[Any]:
     """Keys that are there already, the last of which would win in silence, or are numbers and the like."""
-    if node is None or node.id == "scalar":
+    if node is None or node.id == "scalar" or id(node) in known:
         return
+    known.add(id(node))
     if node.id == "sequence":
         for item in node.value:
-            yield from _strange_keys(item)
+            yield from _strange_keys(item, known)
         return
     seen: set[str] = set()
     for key, value in node.value:
         if key.id == "scalar" and (key.tag != _TEXT or key.value in seen) and key.value != "<<":
             yield key
         seen.add(str(key.value))
-        yield from _strange_keys(value)
+        yield from _strange_keys(value, known)
 
 
 def _plain(said: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from turnout import ConfigurationError
-from turnout.cli.main import main
+from turnout.cli.main import _parser, main
+from turnout.cli.simulate import OF_WORLDS
 from turnout.history.drawing import SHADE, WIDTH
 from turnout.supervisor.face.metrics_table import cells
 from turnout.testing import FakeClock
@@ -273,3 +274,94 @@ def test_where_no_request_came_nothing_is_said_of_shares_and_times():
     rows = dict(line.rsplit(maxsplit=1) for line in text.splitlines()[1:])
     assert rows["requests"] == "0"
     assert {rows[name] for name in ("answered", "errors", "p50", "p95", "p99", "bill")} == {"–"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a {b: *a}", "wrong.yaml: something in it holds itself"),
+        ("a: &a [1, [*a]]", "wrong.yaml: something in it holds itself"),
+        ("a: " + "[" * 3000 + "]" * 3000, "wrong.yaml is nested too deep"),
+        (b"name: \xff", "wrong.yaml is no text in UTF-8"),
+    ],
+    ids=["a mapping", "a list", "deep", "bytes"],
+)
+def test_a_file_that_no_parser_could_make_sense_of_is_one_clear_error(tmp_path, text, said):
+    path = tmp_path / "wrong.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigurationError) as caught:
+        load_scenario(path)
+    assert str(caught.value) == said
+
+
+def test_anchors_of_anchors_are_looked_at_once_and_not_as_often_as_they_are_used(tmp_path):
+    lines = ["name: &a0 many"] + [f"a{n}: &a{n} [{', '.join(9 * [f'*a{n - 1}'])}]" for n in range(1, 40)]
+    path = _written(tmp_path / "laugh.yaml", "\n".join([*lines, FILE]))  # would be 9 ** 39 of them
+    with pytest.raises(ConfigurationError, match="line 2: unknown key 'a1'"):
+        load_scenario(path)
+
+
+def test_the_same_mapping_used_twice_is_no_circle(tmp_path):
+    text = FILE.replace("latency: {p50: 1, p95: 3}", "latency: &usual {p50: 1, p95: 3}").replace(
+        "1.5", "*usual"
+    )
+    made = load_scenario(_written(tmp_path / "what-if.yaml", text))
+    assert made.deployments[0].latency == made.deployments[1].latency
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("traffic: [{model: gpt-5}]\n", "line 6: traffic[0].model: no deployment serves 'gpt-5'"),
+        (
+            "router:\n  num_retrys: 2\n",
+            "line 7: router: unknown key 'num_retrys'; did you mean 'num_retries'?",
+        ),
+        ("router:\n\n  num_retries: -1\n", "line 8: router.num_retries = -1: must be greater"),
+        (
+            "router: {routing_strategy: fastest}\n",
+            "line 6: router.routing_strategy = 'fastest': must be one of",
+        ),
+        ("  - {id: eu, model_name: x}\n", "line 6: deployments[2].id = 'eu': deployments[0] has this id"),
+        (
+            "  - id: x\n    model_name: x\n    params:\n      rpm: -5\n",
+            "line 9: deployments[2].params.rpm = -5",
+        ),
+    ],
+)
+def test_the_command_tells_where_in_the_file_stands_what_no_router_takes(tmp_path, capsys, more, said):
+    assert main(["simulate", str(_written(tmp_path / "what-if.yaml", FILE + more)), "--seeds", "1"]) == 1
+    assert capsys.readouterr().err.startswith(f"turnout: what-if.yaml, {said}")
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(tmp_path, capsys):
+    assert main(["simulate", str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.endswith("none.yaml cannot be read: No such file or directory\n")
+
+
+def test_a_picture_without_a_place_is_refused_before_anything_is_played(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("turnout.cli.play.play", None)
+    path = _written(tmp_path / "what-if.yaml", FILE)
+    assert main(["simulate", str(path), "--svg", str(tmp_path / "nowhere" / "x.svg")]) == 1
+    assert "there is no directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", sorted(option for option, _ in OF_WORLDS.values()))
+def test_what_would_have_no_effect_on_a_scenario_is_refused(tmp_path, capsys, option):
+    path = _written(tmp_path / "what-if.yaml", FILE)
+    value = [] if option in ("--stop-at-first", "--no-shrink") else ["7"]
+    assert main(["simulate", str(path), option, *value]) == 1
+    assert capsys.readouterr().err.startswith(f"turnout: {option} is for worlds that are drawn")
+
+
+def test_the_usual_values_of_what_is_refused_are_those_of_the_command():
+    parsed = _parser(["simulate"]).parse_args(["simulate"])
+    assert {name: getattr(parsed, name) for name in OF_WORLDS} == {
+        name: usual for name, (_, usual) in OF_WORLDS.items()
+    }
+
+
+def test_one_seed_has_no_mean(tmp_path, capsys):
+    path = _written(tmp_path / "what-if.yaml", FILE)
+    assert main(["simulate", str(path), "--seeds", "1"]) == 0
+    assert capsys.readouterr().out.startswith("scenario: 5 min, 1 seed\n")
