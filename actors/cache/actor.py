@@ -7,7 +7,7 @@ content, so nothing here is journalled but that there was a hit, and that a stor
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -23,6 +23,7 @@ from ...messages.caching import (
 )
 from ...messages.commands import ActorCrashed, Inspect
 from ...messages.events import CacheLost, CacheRestored
+from ...messages.values import Value
 from ..runtime.actor import LoopActor, where_it_broke
 from .answers import GarbageError, pack, unpack
 from .flights import Flights
@@ -61,7 +62,7 @@ class CachePorts:
     note: Callable[[Event], object]
 
 
-class _Asked(NamedTuple):
+class _Asked(Value, frozen=True):
     """A request that will bring an answer, or waits for one."""
 
     key: str

@@ -31,7 +31,7 @@ class Flights:
     """Who leads and who follows, for every key that is being asked for."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, _Flight | str] = {}  # one leader whom nobody follows is a name and no more
         self._key_of: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -44,11 +44,13 @@ class Flights:
         """Ask for `key`; True for who leads and so must call."""
         flight = self._flights.get(key)
         self._key_of[request_id] = key
-        if flight is not None:
-            flight.followers[request_id] = None
-            return False
-        self._flights[key] = _Flight({request_id})
-        return True
+        if flight is None:
+            self._flights[key] = request_id
+            return True
+        if isinstance(flight, str):
+            flight = self._flights[key] = _Flight({flight})
+        flight.followers[request_id] = None
+        return False
 
     def leave(self, request_id: str, *, failed: bool) -> list[str]:
         """Go without having brought an answer; gives those who lead now in its place."""
@@ -56,6 +58,9 @@ class Flights:
         if key is None:
             return []
         flight = self._flights[key]
+        if isinstance(flight, str):
+            del self._flights[key]
+            return []
         if request_id in flight.followers:
             del flight.followers[request_id]
             return []
@@ -79,6 +84,9 @@ class Flights:
         """There is an answer: all who follow, in the order in which they came. Leaders are let go of."""
         flight = self._flights.pop(key, None)
         if flight is None:
+            return []
+        if isinstance(flight, str):
+            del self._key_of[flight]
             return []
         for request_id in (*flight.leaders, *flight.followers):
             del self._key_of[request_id]

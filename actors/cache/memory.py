@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from ...messages.caching import Kept  # noqa: TC001  (a struct resolves it)
 from ...messages.values import Value
 
@@ -28,7 +30,8 @@ class MemoryCache:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: dict[str, _Entry] = {}  # in the order of their last use
+        # in the order of their last use; the first of a plain dict is found past all that were before it
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self.bytes = 0
 
     def __repr__(self) -> str:
@@ -39,13 +42,14 @@ class MemoryCache:
 
     def get(self, key: str, now: float) -> Kept | None:
         """The answer under `key`, if its time is not over."""
-        entry = self._entries.pop(key, None)
+        entry = self._entries.get(key)
         if entry is None:
             return None
         if entry.until <= now:
+            del self._entries[key]
             self.bytes -= entry.size
             return None
-        self._entries[key] = entry
+        self._entries.move_to_end(key)
         return entry.kept
 
     def put(self, key: str, kept: Kept, until: float) -> bool:
@@ -63,4 +67,4 @@ class MemoryCache:
         return True
 
     def _drop_the_oldest(self) -> None:
-        self.bytes -= self._entries.pop(next(iter(self._entries))).size
+        self.bytes -= self._entries.popitem(last=False)[1].size
