@@ -190,6 +190,14 @@ class JournalStore(Protocol):
         ...
 
 
+class SnapshotBatches(Protocol):
+    """What a store may have beside `save_snapshot`: a router that stops saves one of every owner."""
+
+    def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """Keep them all or none, at the price of one commit. No two are of one stream."""
+        ...
+
+
 class ForgetfulStore(JournalStore, Protocol):
     """A store that can let go of old events, for `journal_max_age` and `journal_max_bytes`.
 

@@ -128,12 +128,15 @@ class SqliteStore(SqliteReader):
             raise
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        state = _encode(snapshot.state).decode()
-        row = (snapshot.stream, snapshot.version, snapshot.position, snapshot.at, state)
+        self.save_snapshots((snapshot,))
+
+    def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        rows = [(s.stream, s.version, s.position, s.at, _encode(s.state).decode()) for s in snapshots]
         with self._trouble(), self._transaction() as database:
-            database.execute(_SAVE, row)
-            if snapshot.version:  # a stream without events, such as `usage`, is its own and nobody else's
-                keep_snapshot(database, row, self._apart)
+            for row in rows:
+                database.execute(_SAVE, row)
+                if row[1]:  # a stream without events, such as `usage`, is its own and nobody else's
+                    keep_snapshot(database, row, self._apart)
 
     # -- forgetting
 

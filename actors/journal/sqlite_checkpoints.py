@@ -48,7 +48,7 @@ WHERE NOT EXISTS (
 _NOTE = "INSERT OR REPLACE INTO open_requests (position, requests) VALUES (?, ?)"
 
 _encode = msgspec.json.Encoder().encode
-_OF_INTEREST = frozenset({RequestAccepted, RequestCancelled, RequestFailed, RequestSucceeded, RouterStarted})
+_ENDINGS = frozenset({RequestCancelled, RequestFailed, RequestSucceeded})
 
 
 def keep_snapshot(
@@ -70,24 +70,22 @@ class OpenRequests:
 
     def follow(self, batch: Sequence[Recorded], database: sqlite3.Connection) -> None:
         """These events were written; their writer's connection is at hand."""
-        for recorded in batch:
-            if type(recorded.event) in _OF_INTEREST:
-                self._follow_one(recorded)
         if not batch:
             return
+        known = self._open
+        for recorded in batch:
+            event = recorded.event
+            kind = type(event)
+            if kind is RequestAccepted:
+                known[recorded.stream] = (recorded.position, event.deadline)  # type: ignore[attr-defined]
+            elif kind in _ENDINGS:
+                known.pop(recorded.stream, None)
+            elif kind is RouterStarted:
+                known.clear()  # nobody is left to answer them
         if self._due_at is None:
             self._due_at = batch[0].position + CHECKPOINT_EVERY
         if batch[-1].position >= self._due_at:
             self._note(batch[-1], database)
-
-    def _follow_one(self, recorded: Recorded) -> None:
-        event = recorded.event
-        if type(event) is RequestAccepted:
-            self._open[recorded.stream] = (recorded.position, event.deadline)
-        elif type(event) is RouterStarted:
-            self._open.clear()  # nobody is left to answer them
-        else:
-            self._open.pop(recorded.stream, None)
 
     def _note(self, last: Recorded, database: sqlite3.Connection) -> None:
         early = last.at - FORGOTTEN_SECONDS

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .losses import Losses
 from .memory import copied
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..runtime.future import LoopFuture
     from .codec import Recorded
     from .losses import Gap
-    from .ports import JournalStore, Snapshot
+    from .ports import JournalStore, Snapshot, SnapshotBatches
     from .trimmer import Trimmer
 
 __all__ = ["MAX_GROUP", "MAX_QUEUED", "GroupWriter"]
@@ -51,6 +51,9 @@ TURNS_BY_HAND = 200
 EVENTS_PER_TURN = 1_000
 """Events written, beside which a trim has a turn: it removes as many rows, and so keeps pace."""
 
+MAX_SNAPSHOTS = 500
+"""Snapshots in one commit, of a store that takes several at once."""
+
 CONFIRM_TRIES = 5
 """Failed tries after which those who wait for a confirmation are told that it failed (after 0.75 s)."""
 
@@ -76,6 +79,8 @@ class GroupWriter:
         trimmer: Trimmer | None = None,
     ) -> None:
         self._store = store
+        batches = cast("SnapshotBatches", store)
+        self._save_snapshots = batches.save_snapshots if hasattr(store, "save_snapshots") else None
         self._on_gap = on_gap
         self._trimmer = trimmer
         self._max_queued = max_queued
@@ -297,12 +302,19 @@ class GroupWriter:
 
     def _write_snapshots(self) -> None:
         """Those whose events are all written; the others wait for the next group."""
-        for stream, snapshot in tuple(self._snapshots.items()):
-            if snapshot.position <= self._committed or not self._queue:
-                self._store.save_snapshot(snapshot)
-                with self._taking:
-                    if self._snapshots.get(stream) is snapshot:
-                        del self._snapshots[stream]
+        waiting = tuple(self._snapshots.values())
+        ready = [s for s in waiting if s.position <= self._committed or not self._queue]
+        at_once = 1 if self._save_snapshots is None else MAX_SNAPSHOTS
+        for start in range(0, len(ready), at_once):
+            saved = ready[start : start + at_once]
+            if self._save_snapshots is None:
+                self._store.save_snapshot(saved[0])
+            else:
+                self._save_snapshots(saved)
+            with self._taking:
+                for snapshot in saved:
+                    if self._snapshots.get(snapshot.stream) is snapshot:
+                        del self._snapshots[snapshot.stream]
 
     def _succeeded(self) -> None:
         if self._failures:

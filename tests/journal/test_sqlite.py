@@ -305,6 +305,38 @@ def test_a_batch_of_several_statements_is_written_whole_or_not_at_all(store):
     assert store.last_position() == 5000
 
 
+def test_snapshots_that_wait_together_are_one_commit_of_500_at_most(journal, store):
+    commits, held, free = [], threading.Event(), threading.Event()
+    write = store.append
+
+    def held_up(batch):
+        held.set()
+        free.wait(WAIT)
+        write(batch)
+
+    store.append = held_up
+    append(journal)
+    held.wait(WAIT)
+    streams = [f"deployment/{n}" for n in range(2 * writer.MAX_SNAPSHOTS + 1)]
+    for number, stream in enumerate(streams):
+        journal.save_snapshot(Snapshot(stream, 1, 1, 1.0, {"n": number}))
+    store._database.set_trace_callback(lambda statement: commits.append(statement.partition(" ")[0]))
+    free.set()
+    until(lambda: not journal._writer._snapshots)
+    assert commits.count("COMMIT") == 3
+    assert [store.snapshot(stream).state["n"] for stream in streams] == list(range(len(streams)))
+
+
+def test_snapshots_are_kept_all_or_none(store):
+    store.save_snapshot(Snapshot("deployment/a", 1, 1, 1.0, {"n": 1}))
+    newer, broken = Snapshot("deployment/a", 2, 2, 2.0, {"n": 2}), Snapshot("deployment/b", 1, None, 1.0, {})
+    with pytest.raises(JournalError, match="NOT NULL"):
+        store.save_snapshots([newer, broken])
+    assert store.snapshot("deployment/a").state == {"n": 1}
+    store.save_snapshots([newer])
+    assert store.snapshot("deployment/a").state == {"n": 2}
+
+
 def test_a_batch_may_touch_any_number_of_streams(store):
     lines = [line(n, 1, f"request/{n}") for n in range(1, 40_001)]
     store.append(lines)
