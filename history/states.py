@@ -86,6 +86,9 @@ class SnapshotCheck:
                 self._usage = None
             self._versions[stream] = recorded.version
             self._world.apply(recorded)
+            if self._world.misfit == recorded.position:
+                text = f"event {recorded.event.TYPE!r} of {stream!r} cannot follow what was before it"
+                self._findings.add("event", text, recorded.position, stream)
             self._forget(recorded)
 
     def _forget(self, recorded: Recorded) -> None:
@@ -98,7 +101,9 @@ class SnapshotCheck:
 
     def doubt(self, stream: str) -> None:
         """What is known of a stream's owner is not all there is to know, until its next snapshot."""
-        if not stream.startswith(REQUEST):
+        if stream.startswith(REQUEST):
+            self._world.requests.pop(stream.removeprefix(REQUEST), None)
+        else:
             self._doubtful.add(stream)
         self._usage = None
 

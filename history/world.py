@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from ..messages.events import Event
     from ..messages.settings import RouterSettings
 
-__all__ = ["DEPLOYMENT", "ENDINGS", "REQUEST", "World", "owner_of"]
+__all__ = ["DEPLOYMENT", "ENDINGS", "REQUEST", "UNFIT", "World", "owner_of"]
 
 DEPLOYMENT = "deployment/"
 REQUEST = "request/"
 ENDINGS = frozenset({RequestSucceeded, RequestFailed, RequestCancelled})
+UNFIT = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a state may raise over an event that cannot follow: one between them is lost, or damaged."""
 
 
 def owner_of(stream: str) -> str:
@@ -52,6 +54,7 @@ class World:
         treasury: the budgets that deployments share.
         requests: those that are open, by id.
         revised: by stream, where its owner's rules last changed (a position).
+        misfit: the position of the last event that could not follow what its request had been through.
     """
 
     def __init__(self) -> None:
@@ -60,6 +63,7 @@ class World:
         self.treasury = TreasuryState({})
         self.requests: dict[str, RequestState] = {}
         self.revised: dict[str, int] = {}
+        self.misfit = 0
         self._settings: RouterSettings = settings_in({})
         self._recorded: dict[str, Any] = {}
 
@@ -93,7 +97,7 @@ class World:
         if stream.startswith(DEPLOYMENT):
             self.state_of(stream.removeprefix(DEPLOYMENT)).apply(event, at)
         elif stream.startswith(REQUEST):
-            self._apply_to_request(stream.removeprefix(REQUEST), event, at)
+            self._apply_to_request(stream.removeprefix(REQUEST), recorded)
         elif stream == ROUTER_STREAM:
             self._apply_to_router(event, at, recorded.position)
         elif stream == BUDGETS:
@@ -123,13 +127,19 @@ class World:
 
     # -- requests
 
-    def _apply_to_request(self, request_id: str, event: Event, at: float) -> None:
+    def _apply_to_request(self, request_id: str, recorded: Recorded) -> None:
+        event = recorded.event
         if type(event) is RequestAccepted:
             self.requests[request_id] = RequestState()
         state = self.requests.get(request_id)
         if state is None:  # its beginning is not in the journal any more
             return
-        state.apply(event, at)
+        try:
+            state.apply(event, recorded.at)
+        except UNFIT:  # where it stands cannot be told any more, and nothing else hangs on it
+            self.misfit = recorded.position
+            del self.requests[request_id]
+            return
         if type(event) in ENDINGS:
             del self.requests[request_id]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -10,7 +10,7 @@ from ...messages.errors import TurnoutError
 from ...messages.moments import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .codec import Recorded
 
@@ -28,6 +28,7 @@ __all__ = [
     "UnwritableEventError",
 ]
 
+_State = TypeVar("_State")
 
 ACCOUNT = "usage"
 """Under which the account of what was used saves its snapshots: a fold over everybody's events, so that none
@@ -62,6 +63,19 @@ class Snapshot(msgspec.Struct, frozen=True):
     position: int
     at: float
     state: dict[str, Any]
+
+    def restored(self, restore: Callable[[dict[str, Any]], _State]) -> _State:
+        """The owner's state, made by `restore`.
+
+        Raises:
+            UnreadableEventError: something is missing in it, or is not what it should be.
+        """
+        try:
+            return restore(self.state)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            why = f"it lacks {error}" if isinstance(error, KeyError) else type(error).__name__
+            msg = f"the snapshot of {self.stream!r} at position {self.position} is damaged: {why}"
+            raise UnreadableEventError(msg) from error
 
 
 class JournalHealth(msgspec.Struct, frozen=True):

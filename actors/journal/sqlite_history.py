@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from .ports import Snapshot, UnreadableEventError
+from .ports import JournalError
+from .sqlite_reader import snapshot_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .ports import Snapshot
     from .sqlite_reader import SqliteReader
 
 __all__ = ["Row", "SqliteHistory"]
@@ -95,7 +97,11 @@ class SqliteHistory:
     def snapshot_places(self) -> list[tuple[str, int]]:
         """Where there is a snapshot: its stream and position, each stream's in order."""
         tables = self._snapshot_tables
-        return sorted({place for table in tables for place in self._reader._ask(_PLACES.format(table))})
+        places = {place for table in tables for place in self._reader._ask(_PLACES.format(table))}
+        if any(type(stream) is not str or type(position) is not int for stream, position in places):
+            msg = f"journal {str(self._reader.path)!r} is damaged: a snapshot is nobody's, or of no position"
+            raise JournalError(msg)
+        return sorted(places)
 
     def copies_that_differ(self) -> list[tuple[str, int]]:
         """Where the latest snapshot of a stream is not what its copy among the earlier ones says."""
@@ -120,7 +126,7 @@ class SqliteHistory:
             for table in self._snapshot_tables
             for row in self._reader._ask(_AT.format(table), stream, position, at)
         ]
-        return _snapshot(max(found, key=_position)) if found else None
+        return snapshot_in(max(found, key=_position)) if found else None
 
     def requests_noted(self, position: int) -> tuple[int, dict[str, int]]:
         """Which requests were open at some moment not after `position`, and at which.
@@ -166,12 +172,3 @@ class SqliteHistory:
         finally:
             connection.set_progress_handler(None, 0)
         return [] if found == ["ok"] else found
-
-
-def _snapshot(row: tuple[Any, ...]) -> Snapshot:
-    stream, version, position, at, state = row
-    try:
-        return Snapshot(stream, version, position, at, msgspec.json.decode(state))
-    except msgspec.MsgspecError as error:
-        msg = f"the snapshot of {stream!r} at position {position} is damaged: {error}"
-        raise UnreadableEventError(msg) from error

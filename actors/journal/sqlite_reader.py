@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import TracebackType
 
-__all__ = ["LAST_POSITION", "NAMES", "SELECT", "Row", "SqliteReader", "events_of", "items_of"]
+__all__ = ["LAST_POSITION", "NAMES", "SELECT", "Row", "SqliteReader", "events_of", "items_of", "snapshot_in"]
 
 PAGE = 256
 """Rows that a reader fetches at a time, so that it keeps no transaction open."""
@@ -35,6 +35,9 @@ SCANNED = 4096
 
 BUSY_SECONDS = 1.0
 """How long a statement waits for someone else who has the file locked."""
+
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file may raise: SQLite's words for it may hold a piece that is no text."""
 
 LAST_CHARACTER = "\U0010ffff"
 
@@ -107,7 +110,7 @@ class SqliteReader:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             msg = f"journal {str(file)!r} cannot be read: {error}{cut_short(file)}"
             raise ConfigurationError(msg) from None
         return SqliteReader(file, connection)
@@ -160,7 +163,7 @@ class SqliteReader:
 
     def _rows(self, where: str, args: tuple[str, ...], after: int) -> Iterator[Row]:
         query = f"{SELECT} WHERE {where} ORDER BY last LIMIT {PAGE}"
-        while page := self._ask(query, *args, after):
+        while page := self.rows_asked(query, *args, after):
             yield from page
             after = page[-1][0]
 
@@ -175,9 +178,8 @@ class SqliteReader:
         return {name: self.last_version(name) for name in names}
 
     def snapshot(self, stream: str) -> Snapshot | None:
-        for name, version, position, at, state in self._ask(_LOAD, stream):
-            return Snapshot(name, version, position, at, msgspec.json.decode(state))
-        return None
+        found = self._ask(_LOAD, stream)
+        return snapshot_in(found[0]) if found else None
 
     def trimmed(self) -> Trimmed:
         """What retention removed so far."""
@@ -188,9 +190,24 @@ class SqliteReader:
         try:
             with self._reading:
                 return self._reader.execute(query, args).fetchall()
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             msg = f"journal {str(self.path)!r} cannot be read: {error}{cut_short(self.path)}"
             raise JournalError(msg) from error
+
+    def rows_asked(self, query: str, *args: Any) -> list[Row]:
+        """Rows of `SELECT`, that are rows: in a damaged file a column may be nothing at all.
+
+        Raises:
+            JournalError: one is not.
+        """
+        rows: list[Row] = self._ask(query, *args)
+        for last, stream, version, batch, events in rows:
+            if not (
+                type(stream) is type(events) is str and type(last) is type(version) is type(batch) is int
+            ):
+                msg = f"journal {str(self.path)!r} is damaged: row {last} lacks what every row has"
+                raise JournalError(msg)
+        return rows
 
     def last_stream(self, kind: str) -> str | None:
         """The stream of this kind (``"request"``, ``"deployment"``) that was written to last."""
@@ -210,7 +227,7 @@ class SqliteReader:
         low, high = 0, self.last_position()
         while high - low > SCANNED:
             middle = (low + high) // 2
-            row = self._ask(_NEAR, middle + 1)[0]  # the last event has a row, so there is one
+            row = self.rows_asked(_NEAR, middle + 1)[0]  # the last event has a row, so there is one
             *_, ended = events_of(row, 0)
             if ended.at <= at:
                 low = ended.position
@@ -246,4 +263,18 @@ def items_of(row: Row) -> list[Item]:
         return _items_of(row[4])
     except msgspec.MsgspecError as error:
         msg = f"the journal's row {row[0]} (stream {row[1]!r}) is damaged: {error}"
+        raise UnreadableEventError(msg) from error
+
+
+def snapshot_in(row: tuple[Any, ...]) -> Snapshot:
+    """The snapshot in a row: stream, version, position, at, state.
+
+    Raises:
+        UnreadableEventError: it is no JSON.
+    """
+    stream, version, position, at, state = row
+    try:
+        return Snapshot(stream, version, position, at, msgspec.json.decode(state))
+    except (msgspec.MsgspecError, TypeError) as error:
+        msg = f"the snapshot of {stream!r} at position {position} is damaged: {error}"
         raise UnreadableEventError(msg) from error

@@ -70,4 +70,4 @@ def _rows(
         args += [f'"{name}"' for name in types]
     query = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY last"
     for first in range(after, end, PORTION):
-        yield from reader._ask(query, first, min(first + PORTION, end), *args)
+        yield from reader.rows_asked(query, first, min(first + PORTION, end), *args)

@@ -71,7 +71,7 @@ def _start_treasury(
     if snapshot is None:
         state, version, position = TreasuryState(rules), 0, 0
     else:
-        state = TreasuryState.restore(rules, snapshot.state)
+        state = snapshot.restored(partial(TreasuryState.restore, rules))
         version, position = snapshot.version, snapshot.position
     if journal.version(STREAM) > version:
         for recorded in journal.read(STREAM, position):

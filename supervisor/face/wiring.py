@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...actors.budget.treasury import STREAM as BUDGETS
@@ -242,7 +243,7 @@ class Wiring:
         if snapshot is None:
             state, version, position, at = DeploymentState(berth.id, limits), 0, 0, 0.0
         else:
-            state = DeploymentState.restore(berth.id, limits, snapshot.state)
+            state = snapshot.restored(partial(DeploymentState.restore, berth.id, limits))
             version, position, at = snapshot.version, snapshot.position, snapshot.at
         last = self.journal.version(stream)
         if last > version:

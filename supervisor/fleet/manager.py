@@ -54,7 +54,7 @@ ROUTER_STREAM = "router"
 def recovered(journal: Journal) -> Fleet:
     """The fleet that a journal knows."""
     snapshot = journal.snapshot(ROUTER_STREAM)
-    fleet = Fleet() if snapshot is None else Fleet.restore(snapshot.state)
+    fleet = Fleet() if snapshot is None else snapshot.restored(Fleet.restore)
     position = 0 if snapshot is None else snapshot.position
     if journal.version(ROUTER_STREAM):
         for recorded in journal.read(ROUTER_STREAM, position):

@@ -135,3 +135,50 @@ def test_each_command_says_in_one_line_what_is_wrong_with_a_file(whole, tmp_path
 def test_the_address_that_a_router_was_given_is_understood(whole, capsys, command):
     assert main([command, f"sqlite:///{whole}"]) == 0
     assert capsys.readouterr().out
+
+
+LOOSE = (
+    "PRAGMA writable_schema = ON",
+    "UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '')",
+    "PRAGMA writable_schema = RESET",
+)
+"""As after a bit that flipped: what the tables forbid is there all the same."""
+
+
+@pytest.mark.parametrize("column", ["stream", "version", "batch", "events"])
+@pytest.mark.parametrize("command", ["events", "verify"])
+def test_a_row_that_lacks_something_is_told_in_words(whole, tmp_path, capsys, command, column):
+    file = spoil(whole, tmp_path, *LOOSE, f"UPDATE runs SET {column} = NULL WHERE last > 700")
+    assert main([command, str(file)]) == 1
+    out, complaint = capsys.readouterr()
+    assert "lacks what every row has" in out + complaint
+
+
+def test_a_snapshot_of_no_position_is_told_in_words(whole, tmp_path, verify):
+    code, out, _ = verify(spoil(whole, tmp_path, *LOOSE, "UPDATE snapshots SET position = NULL"))
+    assert code == 1
+    assert "a snapshot is nobody's, or of no position" in out
+
+
+@pytest.mark.parametrize("state", ["'{\"a'", "'[1'", "NULL"])
+def test_an_account_that_cannot_be_read_is_one_line_of_stats(whole, tmp_path, capsys, state):
+    assert main(["stats", str(spoil(whole, tmp_path, *LOOSE, f"UPDATE snapshots SET state = {state}"))]) == 1
+    out, complaint = capsys.readouterr()
+    assert (out, complaint.count("\n")) == ("", 1)
+    assert "the snapshot of 'usage'" in complaint
+    assert "is damaged" in complaint
+
+
+@pytest.mark.parametrize("command", ["events", "verify", "replay", "explain", "stats"])
+def test_a_file_whose_tables_have_names_that_are_no_text_is_told_in_words(whole, tmp_path, capsys, command):
+    broken = "('table', cast(x'C5' AS TEXT), cast(x'C5' AS TEXT), 999, 'CREATE nothing')"
+    file = spoil(
+        whole,
+        tmp_path,
+        LOOSE[0],
+        f"INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES {broken}",
+    )
+    assert main([command, str(file)]) == 1
+    out, complaint = capsys.readouterr()
+    assert (out, complaint.count("\n")) == ("", 1)
+    assert "cannot be read" in complaint

@@ -14,9 +14,13 @@ from turnout.actors.journal.sqlite_history import SqliteHistory
 from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.actors.usage.actor import NAME as USAGE
 from turnout.cli.verify import _report
+from turnout.history import Position, Replay
 from turnout.history.verify import MAX_FINDINGS, Findings, Verifier
 from turnout.history.world import World
-from turnout.messages.events import CooldownEnded, EventsLost
+from turnout.messages.events import CooldownEnded, EventsLost, HedgeSettled, RequestAccepted
+from turnout.supervisor.request_state import RequestState
+
+ACCEPTED = RequestAccepted("r1", "chat", "g", "g", stream=False, deadline=9e9, input_tokens=1)
 
 
 def verified(file):
@@ -229,3 +233,22 @@ def test_nothing_is_kept_of_requests_that_are_over(lived):
         requests = {recorded.stream for recorded in reader.read() if recorded.stream.startswith("request/")}
     assert not findings
     assert most < len(requests) / 5
+
+
+def test_an_event_that_cannot_follow_what_its_request_has_been_through_is_told(tmp_path):
+    file = tmp_path / "j.db"
+    settled = HedgeSettled("r1", "r1.1h", RequestState().call_id, "eu", 1.0)  # where nothing was called
+    write(file, (1, "request/r1", 1, ACCEPTED), (2, "request/r1", 2, settled))
+    assert told(verified(file)) == [
+        ("event", "event 'hedge_settled' of 'request/r1' cannot follow what was before it")
+    ]
+    with Replay(file) as replay:
+        assert replay.at(Position(1)).requests.keys() == {"r1"}
+        assert replay.at(Position(2)).requests == {}  # nobody knows where it stands
+
+
+def test_of_a_request_whose_events_are_not_all_there_only_the_gap_is_told(tmp_path):
+    file = tmp_path / "j.db"
+    settled = HedgeSettled("r1", "r1.1h", "r1.1", "eu", 1.0)
+    write(file, (1, "request/r1", 1, ACCEPTED), (2, "request/r1", 5, settled))
+    assert {kind for kind, _ in told(verified(file))} == {"version"}
