@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from .messages.late import late as _late
+
 TYPE_CHECKING = False  # as `typing` has it, which need not be imported for that
 if TYPE_CHECKING:
     from .messages.audio import SpeechRequest, SpeechResponse, TranscriptionRequest, TranscriptionResponse
@@ -123,29 +125,6 @@ set_verbose = False
 _HOMES = {
     ".messages.audio": ("SpeechRequest", "SpeechResponse", "TranscriptionRequest", "TranscriptionResponse"),
     ".messages.embeddings": ("Embedding", "EmbeddingRequest", "EmbeddingResponse"),
-    ".messages.errors": (
-        "APIConnectionError",
-        "APIError",
-        "AuthenticationError",
-        "BadGatewayError",
-        "BadRequestError",
-        "ConfigurationError",
-        "ContentPolicyViolationError",
-        "ContextWindowExceededError",
-        "InternalServerError",
-        "MidStreamError",
-        "NoDeploymentsAvailable",
-        "NotFoundError",
-        "PermissionDeniedError",
-        "RateLimitError",
-        "RequestError",
-        "RouterClosedError",
-        "ServiceUnavailableError",
-        "Timeout",
-        "TurnoutError",
-        "UnprocessableEntityError",
-        "UnsupportedParamsError",
-    ),
     ".messages.images": ("Image", "ImageGenerationRequest", "ImageResponse"),
     ".messages.moderations": ("Moderation", "ModerationRequest", "ModerationResponse"),
     ".messages.outcomes": ("Attempt", "Decision", "LeftOut", "RouteInfo", "Usage"),
@@ -156,21 +135,9 @@ _HOMES = {
     ".supervisor.face.router": ("Router",),
     ".supervisor.stream": ("ModelStream", "SpeechStream", "TextCompletionStream"),
 }
-"""Where the names live. They are imported when they are asked for, since they bring much along: pydantic,
-HTTP clients, the event loop. Who looks into a journal from the command line needs none of it, and may press
-Ctrl-C from the beginning: before `__main__` there is nobody who would hear it."""
+"""Where the names live, other than the errors. They are imported when they are asked for, since they bring
+much along: pydantic, HTTP clients, the event loop. Who looks into a journal from the command line needs none
+of it, and may press Ctrl-C from the beginning: before `__main__` there is nobody who would hear it."""
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
-
-    def __getattr__(name: str) -> object:
-        for home, names in _HOMES.items():
-            if name in names:
-                from importlib import import_module  # noqa: PLC0415  (see above)
-
-                value = globals()[name] = getattr(import_module(home, __name__), name)
-                return value
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = _late(globals(), _HOMES, else_from=".messages.errors")
