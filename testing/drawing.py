@@ -21,7 +21,10 @@ NAME_CHARS = 12
 """Of a deployment's name below its panel."""
 
 LEGEND_WIDTH, CHAR_WIDTH = 160.0, 6.5
-"""Of a legend's entry at least, and of a letter in one."""
+"""Of a legend's entry at least, and of a letter."""
+
+EDGE = 4
+"""Of the picture, which is kept free of words."""
 
 
 @frozen
@@ -86,11 +89,14 @@ class Panels:
             y = place(most * share)
             parts.append(line((LEFT, y, WIDTH - RIGHT, y)))
             parts.append(text(LEFT - 8, y + 4, f"{most * share:g}", 'text-anchor="end"'))
-        parts.extend(
-            text(axis.x(at), top + PANEL + 16, said, 'text-anchor="middle"') for at, said in axis.ticks
-        )
+        parts.extend(self._tick(at, said, top + PANEL + 16) for at, said in axis.ticks)
         parts.append(text(LEFT, top - 8, words, 'font-weight="600"'))
         return parts, place
+
+    def _tick(self, at: float, said: str, y: float) -> str:
+        """Its middle is where it belongs in time, or else as far right as the whole of it is seen."""
+        last = WIDTH - EDGE - CHAR_WIDTH * len(said) / 2
+        return text(min(self._axis.x(at), last), y, said, 'text-anchor="middle"')
 
     def lines(
         self, number: int, words: str, series: Sequence[tuple[str, Sequence[float | None]]]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from ...messages.deployment_fields import ALIASES, NOT_HERE, OF_A_REQUEST, PARAM_FIELDS
 from ...messages.policies import Settings
 from ...messages.problems import did_you_mean, listed, quoted
 
@@ -18,6 +19,12 @@ MAX_REQUESTS = 10_000_000
 
 OWN = frozenset({"caller", "clock", "journal", "model_list", "seed", "transport"})
 """What a router is told by who plays the scenario, and not by its file."""
+
+PARAMS = frozenset({"custom_llm_provider", "model", *PARAM_FIELDS, *ALIASES, *NOT_HERE, *OF_A_REQUEST})
+"""What a router reads of a deployment's parameters, or refuses in words of its own; and any price."""
+
+OFTEN = ("rpm", "tpm", "max_parallel_requests", "weight", "order", "tags", "timeout", "cooldown_time")
+"""The parameters that a scenario is most likely about."""
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -153,7 +160,13 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Scenario:
-        for problem in (self._too_much(), self._not_theirs(), *map(self._misses, range(len(self.happens)))):
+        problems = (
+            self._too_much(),
+            self._not_theirs(),
+            *map(self._in_vain, range(len(self.deployments))),
+            *map(self._misses, range(len(self.happens))),
+        )
+        for problem in problems:
             if problem is not None:
                 raise ValueError(problem)
         return self
@@ -167,6 +180,14 @@ class Scenario(Settings):
     def _not_theirs(self) -> str | None:
         taken = sorted(OWN & {*self.router})
         return f"router.{taken[0]}: a scenario is played with one of its own: leave it out" if taken else None
+
+    def _in_vain(self, number: int) -> str | None:
+        """The first parameter of a deployment that is for its provider, who plays no part here."""
+        for name in self.deployments[number].params:
+            if name not in PARAMS and "_cost" not in name:
+                hint = did_you_mean(name, PARAM_FIELDS) or f" (known: {listed(OFTEN, len(OFTEN))}, ...)"
+                return f"deployments[{number}].params: unknown key {quoted(name)}{hint}"
+        return None
 
     def _misses(self, number: int) -> str | None:
         """Why an incident would do nothing."""

@@ -13,6 +13,7 @@ from turnout.cli.simulate import OF_WORLDS
 from turnout.history.drawing import SHADE, WIDTH
 from turnout.supervisor.face.metrics_table import cells
 from turnout.testing import FakeClock
+from turnout.testing.drawing import CHAR_WIDTH, EDGE, Axis, Panels
 from turnout.testing.scenarios import Scenario, chart, load_scenario, play, table
 from turnout.testing.scenarios.play import _behaviour, _schedule
 from turnout.testing.scenarios.upstream import Upstream
@@ -90,6 +91,15 @@ def test_a_chart_is_well_formed_and_shades_the_incident():
     assert "eu & <us>" in [element.text for element in root]
 
 
+def test_no_label_of_the_time_is_cut_off_at_the_edge_of_the_picture():
+    parts = Panels(Axis(60, [(0, "14:00:00"), (30, "14:02:30"), (60, "14:04:59")])).lines(0, "p95", [])
+    labels = [part for part in map(ET.fromstring, parts) if (part.text or "").startswith("14:")]
+    ends = [float(label.get("x")) + CHAR_WIDTH * len(label.text) / 2 for label in labels]
+    assert [label.get("text-anchor") for label in labels] == ["middle"] * 3
+    assert ends[-1] == WIDTH - EDGE
+    assert float(labels[1].get("x")) == Axis(60, []).x(30)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -135,6 +145,16 @@ HAPPENS = "happens: [{at: 1m, lasts: 1m, target: azure, how: 503}]\n"
         ("p95: 3", "p95: 0.5", "line 4: deployments[0].latency: p95 = 0.5 is below p50 = 1"),
         ("1.5", "1500ms", "line 5: deployments[1].latency = '1500ms': must be a number of seconds"),
         ("error: 503", "error: 200", "line 5: deployments[1].error = 200: must be greater than"),
+        (
+            "error: 503",
+            "params: {rpm: 5, wieght: 2}",
+            "line 5: deployments[1].params: unknown key 'wieght'; did you mean 'weight'?",
+        ),
+        (
+            "error: 503",
+            "params: {temperature: 2}",
+            "line 5: deployments[1].params: unknown key 'temperature' (known: rpm, tpm, ",
+        ),
         ("error: 503", "error: 503, error: 500", "line 5: 'error' is given twice, or is no text"),
         ("lasts: 5m", "5: m", "line 1: '5' is given twice, or is no text"),
         ("lasts: 5m", "router: {seed: 5}", "line 1: router.seed: a scenario is played with one of its own"),
@@ -180,6 +200,16 @@ def test_a_wrong_parameter_is_told_under_the_name_it_has_in_the_file(tmp_path):
     made = load_scenario(_written(tmp_path / "what-if.yaml", text))
     with pytest.raises(ConfigurationError, match=r"^deployments\[1\].params.rpm = -5"):
         play(made)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["model: openai/x", "base_url: 'http://h'", "output_cost_per_token_batches: 1.0e-6", "cache: false"],
+)
+def test_what_a_router_takes_a_scenario_takes(tmp_path, given):
+    text = FILE.replace("error: 503", f"params: {{{given}}}").replace("lasts: 5m", "lasts: 5s")
+    made = load_scenario(_written(tmp_path / "what-if.yaml", text))
+    assert play(made).requests > 0
 
 
 def test_of_two_incidents_at_a_time_the_later_one_counts_and_the_first_goes_on_when_it_is_over():
