@@ -10,7 +10,7 @@ import pytest
 from turnout.testing.simulation.run import DEFAULT_HOURS, Summary, run_seed, run_seeds
 
 KEPT = Path(__file__).with_name("seeds_that_failed.txt")
-SEEDS = 40
+SEEDS = 20
 CAP_SECONDS = 60.0
 """On a slow machine fewer of them are run; the first few always are."""
 
