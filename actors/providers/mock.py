@@ -33,7 +33,7 @@ BYTES_PER_TOKEN = 4
 """A mock answer's tokens are its bytes divided by this, rounded up; its prompt's are our estimate."""
 
 _ERROR_HOMES = ("litellm.", "turnout.", "openai.")
-_parse_response = ModelResponse.model_validate
+_parse_response: Callable[[Any], ModelResponse] = ModelResponse.__pydantic_validator__.validate_python
 _parse_chunk = ModelResponseStream.model_validate
 
 

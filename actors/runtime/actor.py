@@ -163,7 +163,14 @@ class Inbox:
         if self._items or self.closed:
             self.post(message)
             return
-        self._owner.handle(message, None)
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            self._owner.handle(message, None)
+            return
+        try:  # as in `run`
+            handler(message)
+        except BaseException as error:  # noqa: BLE001  (sorted out there)
+            self._owner.crashed(error, message)
 
     def get(self) -> Envelope[Any]:
         item = self._items.popleft()
@@ -305,7 +312,12 @@ class LoopActor(pykka.Actor):
         inbox: Inbox = ref.actor_inbox  # type: ignore[assignment]
         if inbox.closed:
             return False
-        inbox.post(message)
+        if inbox.scheduled or inbox._dispatcher is None:
+            inbox.post(message)
+        else:  # what `post` does with the first message, without the call: five of them make a request
+            inbox._items.append(message)
+            inbox.scheduled = True
+            inbox._dispatcher.schedule(inbox)
         return True
 
 
