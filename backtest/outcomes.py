@@ -38,7 +38,8 @@ class Row:
         ttft: of a stream, to its first content.
         error: the class of error it failed with.
         deployment: who answered.
-        cost: US dollars of all its calls; `unpriced` of those that succeeded have no price.
+        cost: US dollars of all its calls, by an estimate where nobody told what was used; `unpriced` of
+            those that succeeded have no price.
         ended: it got its one reply.
         cached: a cache answered.
     """
@@ -88,9 +89,8 @@ def _opened(row: Row, _event: CallOpened, at: float) -> None:
 
 
 def _called(row: Row, event: CallSucceeded | CallFailed | CallCancelled, _at: float) -> None:
-    if event.cost is not None:
-        row.cost += event.cost
-    elif type(event) is CallSucceeded:
+    row.cost += (event.charged if event.cost is None else event.cost) or 0.0
+    if event.cost is None and type(event) is CallSucceeded:
         row.unpriced += 1
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_PLAYED", "Setup", "as_recorded", "check", "from_config", "with_settings"]
 
+OWN = frozenset({"caller", "clock", "journal", "model_list", "seed", "transport"})
+"""What a router is told by who plays the record."""
+
 NOT_PLAYED = frozenset(
     {
         "alerting_config",
@@ -129,6 +132,9 @@ def with_settings(setup: Setup, name: str, changed: Mapping[str, Any]) -> Setup:
         ConfigurationError: one is unknown, wrong, or nothing that a play can tell of.
     """
     for setting in changed:
+        if setting in OWN:
+            msg = f"{quoted(setting)} is the play's own, and no setting to change: leave it out"
+            raise ConfigurationError(msg)
         if setting in NOT_PLAYED:
             msg = f"{quoted(setting)} cannot be backtested: a record holds no prompts, answers or callbacks"
             raise ConfigurationError(msg)

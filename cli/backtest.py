@@ -184,7 +184,7 @@ def _setting(text: str, option: str) -> tuple[str, Any]:
         raise Failure(msg)
     try:
         return name, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a day that is none; brackets without end
         msg = f"--{option} {text}: the value is not YAML"
         raise Failure(msg) from None
 

@@ -184,3 +184,14 @@ def test_a_router_that_starts_anew_has_none_of_the_calls_before(clock, tmp_path)
     assert record.usual_timeout(START) is None
     assert record.usual_timeout(START + 15) == 7
     assert record.calls["eu"][-1].open == 0
+
+
+def test_what_lost_a_race_is_paid_for_as_the_statistics_have_it(clock):
+    slow = SimulatedProviders({name: SimulatedProvider(latency=3, prompt_tokens=10) for name in ("eu", "us")})
+    with a_router(clock, slow, entry("eu"), entry("us"), hedge_after=1, hedge_budget=1.0) as router:
+        for _ in range(4):
+            router.completion("gpt-4", MESSAGES)
+        record, stats = read_record(router.events()), router.get_usage_stats()
+    bill = sum(row.cost for row in record.rows)
+    assert bill == pytest.approx(stats["total"]["cost"])
+    assert stats["total"]["estimated_cost"] > 0

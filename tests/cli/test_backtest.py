@@ -258,3 +258,13 @@ def test_a_journal_whose_beginning_retention_removed_says_since_when(tmp_path, c
     for since, says in ((START + 1, True), (told["began"] + 20, False)):
         assert main(["backtest", file, "--from", f"@{since}", "--seeds", "1"]) == 0
         assert ("retention" in capsys.readouterr().out) is says
+
+
+@pytest.mark.parametrize("name", ["journal", "model_list", "seed", "clock"])
+def test_what_the_play_has_of_its_own_is_no_setting_to_change(file, capsys, name):
+    assert f"'{name}' is the play's own" in failure(capsys, file, "--set", f"{name}=3")
+
+
+@pytest.mark.parametrize("value", ["2026-13-40", "[" * 5000], ids=["no day", "deep"])
+def test_a_value_that_no_yaml_is_is_one_line(file, capsys, value):
+    assert "the value is not YAML" in failure(capsys, file, "--set", f"cooldown_time={value}")
