@@ -260,8 +260,8 @@ class ModelGroup(LoopActor):
             return
         call = assign.call
         self._tell(Queued(call.request_id, call.call_id, self.name, none.earliest, none.left_out))
-        if len(self._room) == 1:
-            self._wake_at(none.earliest, now)
+        # what this one waits for may be nothing to those before it
+        self._wake_at(_earlier(none.earliest, None if self._timer is None else self._timer_at), now)
 
     def _refuse(
         self, assign: Assign, none: NonePicked, *, full: bool = False, stranded: bool = False
