@@ -287,7 +287,8 @@ class CallAbandoned(Event, frozen=True):
 class ClockSetBack(Event, frozen=True):
     """The clock was set back by `seconds` while the router was away: all times before this move with it.
 
-    Else a deployment would rest, and a minute's limits would last, until the clock is there again.
+    Else a deployment would rest, and a minute's limits and what was spent of a budget would last, until the
+    clock is there again. In the stream of a deployment, and in that of the budgets.
     """
 
     TYPE: ClassVar[str] = "clock_set_back"

@@ -19,7 +19,7 @@ from ...messages.outcomes import LeftOut
 if TYPE_CHECKING:
     from ...messages.budgets import BudgetRule
 
-__all__ = ["MAX_ENTRIES", "Entry", "Ledger", "dollars", "units"]
+__all__ = ["MAX_ENTRIES", "Entry", "Ledger", "dollars", "finite", "units"]
 
 MAX_ENTRIES = 1000
 """Starts of a rolling period share an entry when they are closer than this share of it.
@@ -126,6 +126,12 @@ class Ledger:
             self.total += used - set_aside
             self.set_aside -= set_aside
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back: what was spent a while ago was spent as long ago by the new one."""
+        for entry in self._entries:
+            entry.first -= seconds
+            entry.leaves = entry.leaves - seconds if self.rule.rolling else self.rule.end_of(entry.first)
+
     @property
     def spent(self) -> int:
         """What the calls that are over have used."""
@@ -151,14 +157,14 @@ class Ledger:
         for entry in self._entries:
             over -= entry.amount
             if over <= 0:
-                return _finite(entry.leaves)
+                return finite(entry.leaves)
         return None
 
     def purse(self, now: float) -> Purse:
         """What others may know."""
         self.expire(now)
         entry = self._entries[0] if self._entries else None
-        until = None if entry is None else _finite(entry.leaves)
+        until = None if entry is None else finite(entry.leaves)
         return Purse(dollars(self.limit - self.total), until, self.set_aside > 0, self.rule.limit)
 
     def describe(self, now: float) -> dict[str, Any]:
@@ -173,7 +179,7 @@ class Ledger:
             "left": purse.left,
             "period": rule.period,
             "reset": "rolling" if rule.rolling else "calendar",
-            "resets_at": None if resets_at is None else _finite(resets_at),
+            "resets_at": None if resets_at is None else finite(resets_at),
         }
 
     def quiet_until(self, at: float) -> float:
@@ -188,7 +194,7 @@ class Ledger:
         return None
 
     def snapshot(self) -> list[list[Any]]:
-        return [[e.first, _finite(e.leaves), e.amount, e.set_aside] for e in self._entries]
+        return [[e.first, finite(e.leaves), e.amount, e.set_aside] for e in self._entries]
 
     @classmethod
     def restore(cls, rule: BudgetRule, rows: list[list[Any]]) -> Ledger:
@@ -203,6 +209,6 @@ class Ledger:
         return ledger
 
 
-def _finite(at: float) -> float | None:
+def finite(at: float) -> float | None:
     """JSON has no infinity: never is None."""
     return None if at == math.inf else at

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from ...messages.events import BudgetExhausted, BudgetReserved, BudgetSettled
-from .ledger import Ledger, dollars, units
+from ...messages.events import BudgetExhausted, BudgetReserved, BudgetSettled, ClockSetBack
+from .ledger import Ledger, dollars, finite, units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,8 @@ class TreasuryState:
             self._settled(event, at)
         elif type(event) is BudgetExhausted and event.budget in self.ledgers:
             self.quiet_until[event.budget] = self.ledgers[event.budget].quiet_until(at)
+        elif type(event) is ClockSetBack:
+            self._set_back(event.seconds)
 
     def _reserved(self, event: BudgetReserved, at: float) -> None:
         amounts = {name: units(cost) for name, cost in event.amounts.items() if name in self.ledgers}
@@ -89,6 +92,13 @@ class TreasuryState:
             set_aside = reservation.amounts[name]
             used = set_aside if event.cost is None else units(event.cost)
             self.ledgers[name].settle(entry, set_aside, used, at)
+
+    def _set_back(self, seconds: float) -> None:
+        for ledger in self.ledgers.values():
+            ledger.set_back(seconds)
+        for reservation in self.open.values():
+            reservation.at -= seconds
+        self.quiet_until = {name: at - seconds for name, at in self.quiet_until.items()}
 
     # -- what others may know
 
@@ -109,7 +119,7 @@ class TreasuryState:
         return {
             "ledgers": {name: ledger.snapshot() for name, ledger in self.ledgers.items()},
             "open": {call: [r.deployment_id, r.at, r.amounts] for call, r in self.open.items()},
-            "quiet_until": {name: at for name, at in self.quiet_until.items() if now < at < float("inf")},
+            "quiet_until": {name: finite(at) for name, at in self.quiet_until.items() if now < at},
         }
 
     @classmethod
@@ -119,7 +129,8 @@ class TreasuryState:
         for name, rows in data["ledgers"].items():
             if name in rules:
                 state.ledgers[name] = Ledger.restore(rules[name], rows)
-        state.quiet_until = {name: at for name, at in data["quiet_until"].items() if name in rules}
+        quiet = {name: at for name, at in data["quiet_until"].items() if name in rules}
+        state.quiet_until = {name: math.inf if at is None else at for name, at in quiet.items()}
         for call_id, (deployment_id, at, amounts) in data["open"].items():
             kept = {name: amount for name, amount in amounts.items() if name in rules}
             found = {name: entry for name in kept if (entry := state.ledgers[name].entry_at(at)) is not None}

@@ -27,7 +27,7 @@ from ...messages.commands import (
     StartCall,
 )
 from ...messages.errors import APIConnectionError
-from ...messages.events import BudgetSettled
+from ...messages.events import BudgetSettled, ClockSetBack
 from ...messages.outcomes import CallOutcome, LeftOut
 from ..journal.sourced import SourcedActor
 from ..runtime.actor import where_it_broke
@@ -61,12 +61,16 @@ class TreasuryPorts:
 class Treasury(SourcedActor):
     """Sets money aside and settles it, exactly once for each call."""
 
-    def __init__(self, ports: TreasuryPorts, state: TreasuryState, version: int = 0) -> None:
+    def __init__(
+        self, ports: TreasuryPorts, state: TreasuryState, version: int = 0, set_back: float = 0.0
+    ) -> None:
         super().__init__(ports.dispatcher, ports.journal, STREAM, state, version)
         self.state = state
         self._switchboard = ports.switchboard
         self._refused: dict[str, dict[str, float | None]] = {}
         """By budget, the groups that were refused, each with the release it was told of."""
+        self._dealt_with: ReserveBudget | None = None
+        self._set_back = set_back
 
     def __repr__(self) -> str:
         return f"<Treasury · {len(self.state.ledgers)} budgets · {len(self.state.open)} open calls>"
@@ -82,6 +86,8 @@ class Treasury(SourcedActor):
 
     def on_start(self) -> None:
         """Ask what became of the calls of a former life, and let every group ask again."""
+        if self._set_back > 0:
+            self.record(ClockSetBack(self._set_back), self.clock.now())
         asked: dict[str, list[str]] = {}
         for call_id, reservation in self.state.open.items():
             asked.setdefault(reservation.deployment_id, []).append(call_id)
@@ -103,6 +109,10 @@ class Treasury(SourcedActor):
     # -- a call comes by
 
     def _reserve(self, message: ReserveBudget) -> None:
+        self._decide(message)
+        self._dealt_with = message
+
+    def _decide(self, message: ReserveBudget) -> None:
         now = self.clock.now()
         assign = message.assign
         verdict = self.state.reserve(message, now)
@@ -190,7 +200,8 @@ class Treasury(SourcedActor):
 
     def on_crash(self, error: BaseException, message: Any) -> None:
         """Call for the Supervisor; the call it died of, and those behind it, start nowhere."""
-        self.undelivered(message)
+        if message is not self._dealt_with:  # else it is on its way, started or refused
+            self.undelivered(message)
         self.send(
             self._switchboard.supervisor,
             ActorCrashed("service", TREASURY, where_it_broke(error), message),

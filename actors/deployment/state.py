@@ -6,6 +6,7 @@ only thing that changes the state. Nothing here reads a clock, starts a call or 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ...messages.commands import UNLIMITED, DeploymentStatus
@@ -25,7 +26,7 @@ from ...messages.events import (
     LimitsObserved,
 )
 from ...messages.outcomes import LeftOut
-from ..budget.ledger import Ledger, dollars, units
+from ..budget.ledger import Ledger, dollars, finite, units
 from .cooldown import Breaker
 from .latency import LatencyStats
 from .limits import RollingWindow
@@ -336,6 +337,9 @@ class DeploymentState:
         self.breaker.set_back(seconds)
         self.latency.set_back(seconds)
         self.correction.until -= seconds
+        if self.ledger is not None:
+            self.ledger.set_back(seconds)
+            self.quiet_until -= seconds
         for call in self.open.values():
             call.started_at -= seconds
 
@@ -466,8 +470,8 @@ class DeploymentState:
         if self.ledger is None:
             return {}
         self.ledger.expire(now)
-        quiet = self.quiet_until if now < self.quiet_until < float("inf") else 0.0
-        return {"ledger": self.ledger.snapshot(), "quiet_until": quiet}
+        quiet = self.quiet_until if now < self.quiet_until else 0.0
+        return {"ledger": self.ledger.snapshot(), "quiet_until": finite(quiet)}
 
     @classmethod
     def restore(cls, deployment_id: str, limits: Limits, data: dict[str, Any]) -> DeploymentState:
@@ -481,7 +485,8 @@ class DeploymentState:
         state.ratio = TokenRatio(*data.get("ratio", ()))
         if limits.budget is not None and "ledger" in data:
             state.ledger = Ledger.restore(limits.budget, data["ledger"])
-            state.quiet_until = data["quiet_until"]
+            quiet = data["quiet_until"]
+            state.quiet_until = math.inf if quiet is None else quiet
         for call_id, saved in data["open"].items():
             state.open[call_id] = state._reopened(*saved)
         if (check := data.get("check")) is not None:  # older snapshots say nothing of checks

@@ -66,18 +66,20 @@ def start_budgets(wiring: Wiring, dispatcher: Dispatcher) -> None:
 def _start_treasury(
     system: ActorSystem, ports: TreasuryPorts, journal: Journal, rules: dict[str, BudgetRule]
 ) -> Any:
-    """Start the Treasury where its journal ends."""
+    """Start the Treasury where its journal ends. Versions of events that were lost are not given again."""
     snapshot = journal.snapshot(STREAM)
     if snapshot is None:
-        state, version, position = TreasuryState(rules), 0, 0
+        state, version, position, at = TreasuryState(rules), 0, 0, 0.0
     else:
         state = snapshot.restored(partial(TreasuryState.restore, rules))
-        version, position = snapshot.version, snapshot.position
-    if journal.version(STREAM) > version:
+        version, position, at = snapshot.version, snapshot.position, snapshot.at
+    last = journal.version(STREAM)
+    if last > version:
         for recorded in journal.read(STREAM, position):
-            state.apply(recorded.event, recorded.at)
-            version = recorded.version
-    return system.start(Treasury, ports, state, version)
+            at = recorded.at
+            state.apply(recorded.event, at)
+    set_back = max(0.0, at - ports.dispatcher.clock.now())
+    return system.start(Treasury, ports, state, max(version, last), set_back)
 
 
 def ask_treasury(board: Switchboard) -> Any:

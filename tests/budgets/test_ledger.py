@@ -189,3 +189,15 @@ def test_a_wrong_budget_is_one_clear_error(config, said):
 def test_both_names_of_limit_and_period_are_taken():
     one = parse_budgets({"openai": {"budget_limit": 100, "time_period": "1d"}}, "p")
     assert one == parse_budgets({"openai": {"max_budget": 100, "budget_duration": "1d"}}, "p")
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+def test_a_clock_that_is_set_back_takes_what_was_spent_with_it(rolling):
+    ledger = Ledger(rule(1.0, "1m", "rolling" if rolling else None))
+    entry = ledger.add(600.0, units(1.0))
+    ledger.set_back(500.0)
+    assert not ledger.admits(1, 100.0)
+    ledger.settle(entry, units(1.0), units(0.5), 101.0)
+    assert ledger.spent == units(0.5)
+    assert ledger.admits(units(1.0), 160.0 if rolling else 120.0)
+    assert ledger.entry_at(100.0) is None

@@ -4,7 +4,7 @@ import pytest
 
 from turnout import ConfigurationError, NoDeploymentsAvailable, Router
 from turnout.actors.journal.memory import MemoryStore
-from turnout.messages.commands import Cancel, CancelCall, ReserveBudget
+from turnout.messages.commands import Cancel, CancelCall, ReserveBudget, SaveSnapshot, StartCall
 from turnout.messages.outcomes import LeftOut
 
 DAY = 86_400.0
@@ -272,3 +272,53 @@ def test_a_treasury_that_is_gone_for_good_lets_nothing_it_limits_start(town):
     assert {one.ask().route.deployment_id for _ in range(5)} == {"c"}
     error = one.error("only-limited")
     assert [(item.reason, item.detail) for item in error.left_out] == [("budget", "provider:openai")]
+
+
+def test_a_treasury_that_crashes_while_its_journal_loses_events_does_not_take_their_versions_again(town):
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS)
+    one.ask()
+    # events that were recorded, and lost before they were written
+    one.router._journal._versions["budgets"] += 3
+    crash(one, "treasury", SaveSnapshot)
+    one.router._switchboard.services["treasury"].tell(SaveSnapshot())
+    one.clock.advance(2.0)
+    assert one.ask().route.deployment_id == "a"
+    assert one.budgets()["provider:openai"]["spent"] == 1.0
+    assert one.router.health()["ok"]
+
+
+def test_a_call_that_a_treasury_let_pass_before_it_crashed_is_not_started_twice(town):
+    one = town([town.entry("a"), town.entry("b")], provider_budget_config=PROVIDERS)
+    actor = one.router._switchboard.services["treasury"]._actor_weakref()
+    real = actor.message_handlers[ReserveBudget]
+
+    def broken(message):
+        real(message)
+        raise RuntimeError("broken on purpose")
+
+    actor.message_handlers[ReserveBudget] = broken
+    assert one.ask().route.retries == 0
+    assert len(one.events("call_started")) == 1
+    assert len(one.events("deployment_picked")) == 1
+    assert one.budgets()["provider:openai"]["reserved"] == 0.0
+
+
+def test_a_treasury_that_refused_a_call_before_it_crashed_has_it_refused_once(town):
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS, on_exhausted="fail")
+    one.ask()
+    one.ask()
+    one.router._switchboard.groups["g"]._actor_weakref()._purses.heard("provider:openai", None)
+    actor = one.router._switchboard.services["treasury"]._actor_weakref()
+    real = actor.message_handlers[ReserveBudget]
+
+    def broken(message):
+        real(message)
+        raise RuntimeError("broken on purpose")
+
+    actor.message_handlers[ReserveBudget] = broken
+    refused = []
+    deployment = one.router._switchboard.deployments["a"]._actor_weakref()
+    start = deployment.message_handlers[StartCall]
+    deployment.message_handlers[StartCall] = lambda message: (refused.append(message.refused), start(message))
+    assert isinstance(one.error(), NoDeploymentsAvailable)
+    assert len(refused) == 1
