@@ -54,6 +54,17 @@ MARKS: Mapping[str, str] = {
     "tpm reached": "a deployment had no tokens left for a call",
     "parallel reached": "a deployment had as many open calls as it may",
     "provider counts more than we": "rate-limit headers corrected our count",
+    # budgets
+    "too little left": "a deployment's budget had no room for a call",
+    "too little left of a shared budget": "a provider's, or a tag's, had none",
+    "well, and without money": "after all faults a deployment's budget had no room for a word",
+    "a budget used up": "which is told once in its period",
+    "wait ended by a new budget window": "what was spent counted no more, and a waiting request started",
+    "health crashed": "who runs the checks: those who asked are told, and the rounds go on",
+    "treasury crashed": "a handler raised, and what was set aside was still known",
+    "treasury crashed with money set aside": "and calls under way",
+    "restarted with a budget partly spent": "a router that was killed came back to what it had spent",
+    "a budget changed under load": "and what was spent counts",
     # calls and streams
     "call timed out": "an attempt took longer than its deployment's timeout",
     "stream stalled": "a stream was silent for longer than its stream_timeout",

@@ -11,6 +11,7 @@ from ...actors.runtime.system import RestartLedger
 from ...messages.commands import SaveSnapshot
 from ...messages.fleet_commands import AddDeployment, DeleteDeployment, UpdateDeployment
 from ...messages.health_commands import CheckHealth
+from .particulars import GUESTS_BUDGETS, PRICES, draw_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,13 +194,14 @@ class Misfortunes:
         """A handler of some actor raises at its next message of some type, before or after its work."""
         world, chance = self.world, self.chance
         board = world.router._switchboard
-        role = chance.pick("role", ("deployment", "group", "supervisor", "cache"))
+        services = [name for name in ("treasury", "health") if name in board.services]
+        role = chance.pick("role", ("deployment", "group", "supervisor", "cache", *services))
         if role == "cache" and "cache" not in board.services:
             role = "supervisor"
         if role == "supervisor":
             name, ref = "supervisor", board.supervisor
-        elif role == "cache":
-            name, ref = "cache", board.services["cache"]
+        elif role in board.services:
+            name, ref = role, board.services[role]
         else:
             actors = board.deployments if role == "deployment" else board.groups
             name = chance.pick(role, tuple(actors))
@@ -280,11 +282,12 @@ class Misfortunes:
             group = chance.pick("group", self.world.options.groups)
             name = f"{group}/guest-{len(self._guests)}-{self.world.steps}"
             self._guests.append(name)
-            params = {"model": "openai/simulated", **self._limits()}
+            params = {"model": "openai/simulated", **self._limits(), **self._guests_money()}
             entry = {"model_name": group, "litellm_params": params, "model_info": {"id": name}}
             self._ask_the_supervisor(AddDeployment(entry))
         elif what == 1:
-            self._ask_the_supervisor(UpdateDeployment(chance.choice(self._guests), self._limits()))
+            change = {**self._limits(), **self._another_budget()}
+            self._ask_the_supervisor(UpdateDeployment(chance.choice(self._guests), change))
         else:
             name = chance.choice(self._guests)
             self._guests.remove(name)
@@ -293,6 +296,18 @@ class Misfortunes:
     def _limits(self) -> dict[str, Any]:
         chance = self.chance
         return {"rpm": chance.choice((30, 5, 1)), "max_parallel_requests": chance.choice((8, 2, 1))}
+
+    def _guests_money(self) -> dict[str, Any]:
+        """What it costs, and may cost, in a world of budgets."""
+        budgets = "budgets" in self.world.options.particulars
+        return draw_budget(self.chance, GUESTS_BUDGETS) | PRICES[-1] if budgets else {}
+
+    def _another_budget(self) -> dict[str, Any]:
+        """More of it or less; the period stays, since what was spent is known by that."""
+        if "budgets" not in self.world.options.particulars or self.chance.below(2):
+            return {}
+        self.world.marks.sometimes("a budget changed under load")
+        return {"max_budget": self.chance.choice((0.05, 0.5, 0.01))}
 
     def _ask_the_supervisor(self, change: Any) -> None:
         """Without waiting: a journal that fails would have us wait in vain."""
@@ -349,7 +364,8 @@ class Misfortunes:
         self.dying_at = None
         self._all_well()
         board = world.router._switchboard
-        for ref in (board.supervisor, *board.groups.values(), *board.deployments.values()):
+        services = board.services.values()
+        for ref in (board.supervisor, *board.groups.values(), *board.deployments.values(), *services):
             actor = ref._actor_weakref() if ref.is_alive() else None
             if actor is not None:
                 actor.message_handlers.update(actor.handlers())

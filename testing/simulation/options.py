@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ...messages.settings import STRATEGIES
+from .particulars import draw_particulars
 
 if TYPE_CHECKING:
     from .chance import Chance
@@ -102,6 +103,7 @@ class Options:
         journal: "memory" or "disk".
         max_queued: events that may wait for the disk.
         commit_every: seconds between two writes to it.
+        particulars: what else there is in this world: budgets, for one.
         arrivals: after so many the world's faults stop, if its time is not over before.
     """
 
@@ -120,10 +122,12 @@ class Options:
     commit_every: float = 0.05
     groups: tuple[str, ...] = field(default=())
     arrivals: int = 0
+    particulars: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         faults = ", ".join(sorted(self.faults)) or "none"
         strategy = self.settings.get("routing_strategy", "simple-shuffle")
+        faults += "".join(f", {each}" for each in sorted(self.particulars))
         return (
             f"<Options {len(self.groups)} groups · {len(self.model_list)} deployments · {strategy} · "
             f"{self.seconds:.0f} s · a request every {self.gap:.3g} s · faults: {faults}>"
@@ -143,12 +147,13 @@ def draw_options(chance: Chance, hours: float) -> Options:
             provider_of[deployment_id] = its.choice(PROVIDERS)
             model_list.append(_deployment(its, deployment_id, group))
     seconds = hours * 3600.0
-    return Options(
+    settings = _settings(chance.part("settings"), groups)
+    options = Options(
         chance.choice((0.0, 1_700_000_000.25)),
         seconds,
         chance.below(1 << 16),
         model_list,
-        _settings(chance.part("settings"), groups),
+        settings,
         faults,
         chance.log_between(0.02, 5.0),
         chance.choice((0, 10, 3)),
@@ -160,6 +165,7 @@ def draw_options(chance: Chance, hours: float) -> Options:
         groups,
         int(chance.part(ARRIVALS).log_between(LEAST_ARRIVALS, MOST_ARRIVALS)),
     )
+    return evolve(options, particulars=draw_particulars(chance, model_list, settings))
 
 
 def _deployment(chance: Chance, deployment_id: str, group: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ...supervisor.face.router import Router
 from ..fake_clock import FakeClock
 from .audit.auditor import Auditor
 from .audit.journal_book import losses_are_told
+from .audit.pots import in_units
 from .audit.rulebook import Rulebook
 from .audit.usage import compare_usage
 from .audit.violation import Violation
@@ -52,6 +53,8 @@ SERVE_SECONDS = 100.0
 """In which a deployment that is well must answer."""
 
 _HELLO = [{"role": "user", "content": "Hi"}]
+HELLO_TOKENS = 10
+"""More than it is taken for."""
 
 
 class World:
@@ -109,7 +112,7 @@ class World:
             router._journal._writer._max_queued = options.max_queued
             self._commit()
         self.auditor.watch(router)
-        self.auditor.hear(router.events(after=after))
+        self.auditor.catch_up(router.events(after=after))
 
     def _commit(self) -> None:
         """What the journal's writer does every now and then: it has no thread here."""
@@ -295,15 +298,28 @@ class World:
             if f"deployment/{name}" in failed or f"group/{group}" in failed:
                 self.marks.sometimes("actor retired")
                 continue
-            fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": 500.0}
+            seconds = 500.0 if not self.auditor.money.on else SERVE_SECONDS - 10.0
+            fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": seconds}
             self.ask(0, {**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})
             (asker,) = self.callers.open.values()
             self.step_until(self.clock.now() + SERVE_SECONDS)
             now = self.clock.now()
+            if self._lacks_money(name, asker, now):
+                continue
             if not asker.ended or asker.error is not None:
                 raise Violation("settled", f"{name} is well and does not serve: {asker.error!r}", now)
             if self.auditor.deployments[name].trips:
                 raise Violation("settled", f"{name} is well and its breaker is open", now)
+
+    def _lacks_money(self, name: str, asker: SimulatedCaller, now: float) -> bool:
+        """Whether it was refused for want of money, and there is too little for so short a question."""
+        out = getattr(asker.error, "left_out", ())
+        if not asker.ended or [item.reason for item in out] != ["budget"]:
+            return False
+        self.marks.sometimes("well, and without money")
+        prices = self.rules.deployments[name].prices or (0.0, 0.0)
+        need = in_units(HELLO_TOKENS * prices[0] + prices[1])
+        return not self.auditor.money.admits(name, (), (need, need), now)
 
     def _close(self) -> None:
         """I8, I12."""

@@ -12,10 +12,10 @@ def two_probes(monkeypatch):
     """A core that forgets the half-open rule: any number of probes."""
     real = DeploymentState.admit
 
-    def admit(state, call, now):
+    def admit(state, call, now, *cost):
         probe, state.breaker.probe = state.breaker.probe, None
         try:
-            return real(state, call, now)
+            return real(state, call, now, *cost)
         finally:
             state.breaker.probe = probe
 

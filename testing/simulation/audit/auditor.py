@@ -25,8 +25,10 @@ from .deployment_book import DeploymentBook
 from .downtime import Downtime
 from .journal_book import JournalBook
 from .living import Living
+from .money_book import MoneyBook
 from .open_requests import OpenRequests
 from .replies import Replies
+from .shadow import treasury_on
 from .usage import usage_is_what_was_told
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Auditor:
         journal: what was recorded, as a journal.
         downtime: when actors were dead.
         living: the deployments themselves, beside their books.
+        money: all budgets.
     """
 
     def __init__(self, rules: Rulebook, callers: Callers, upstream: SimulatedUpstream, marks: Marks) -> None:
@@ -65,8 +68,9 @@ class Auditor:
         self.deployments = {name: DeploymentBook(each, marks) for name, each in rules.deployments.items()}
         self.journal = JournalBook()
         self.downtime = Downtime()
-        self.living = Living(self.deployments, marks)
-        self._open = OpenRequests(rules, callers, marks, self.deployments, self.downtime)
+        self.money = MoneyBook(rules, self.deployments, marks)
+        self.living = Living(self.deployments, self.money, marks)
+        self._open = OpenRequests(rules, callers, marks, self.deployments, self.downtime, self.money)
         self._attempts = Attempts(rules, callers, upstream)
         self._replies = Replies(callers, upstream, marks)
         self._heard: list[Recorded] = []
@@ -81,17 +85,39 @@ class Auditor:
         return self._open.books
 
     def watch(self, router: Router) -> None:
-        """Hear of all that this router records from now on, and catch up with what it has recorded."""
+        """Hear of all that this router records from now on."""
         self.router = router
         router._journal.subscribe(self._heard.extend)
         self.upstream.begun = self.living.call_is_recorded
         self.downtime.watch(router)
         self.living.watch(router)
 
+    def catch_up(self, recorded: Sequence[Recorded]) -> None:
+        """What it has recorded before; some of it may have been heard by now, as it was looked up."""
+        self.hear(recorded)
+        self._heard[:] = [item for item in self._heard if item.position > self.journal.position]
+
     def recover(self, disk: SimulatedDisk, now: float, before: Auditor) -> None:
         """Begin where the journal on `disk` ends, as a router that starts on it must (I8, I10)."""
         self.journal.begin(disk)
         self.living.recover(disk, now, before.living)
+        self._recover_money(disk, now, before)
+
+    def _recover_money(self, disk: SimulatedDisk, now: float, before: Auditor) -> None:
+        """What was spent before counts; on a journal that is whole, by books of our own."""
+        whole = disk.last_position() == sum(1 for _ in disk.read())
+        if whole:
+            self.money.replay(disk.read(), now)
+            self.money.compare_own(self.living.recovered, now)
+        else:
+            for name, state in self.living.recovered.items():
+                self.money.adopt(name, state, now)
+        if self.rules.shared_budgets:
+            shared = treasury_on(disk, before.router.settings, now if whole else None)
+            if whole:
+                self.money.compare_shared(shared, now)
+            else:
+                self.money.adopt_shared(shared, now)
 
     def cut(self, position: int) -> None:
         """Of what was heard last only the events up to `position` have happened."""
@@ -109,6 +135,8 @@ class Auditor:
                 self.marks.sometimes("crash with calls open")
             if self.router._journal.health().lost:
                 self.living.blind.add(name)
+        elif role == "treasury":
+            self.money.crashed(now, lost=self.router._journal.health().lost)
         elif role == "supervisor":
             self._replies.supervisor_died = True
         self.downtime.crashed(role, name, now)
@@ -127,6 +155,12 @@ class Auditor:
                 self._of_router(item.event, item.at)
             elif kind == "request":
                 self._of_request(name, item)
+            elif kind == "budgets" and not self.money.blind:
+                self.money.of_treasury(item.event, self._request_of(item.event), item.at)
+
+    def _request_of(self, event: Any) -> RequestBook | None:
+        """The open request that a call belongs to."""
+        return self.requests.get(getattr(event, "call_id", "").rpartition(".")[0])
 
     def _of_deployment(self, name: str, item: Recorded) -> None:
         book = self.deployments[name]
@@ -141,11 +175,17 @@ class Auditor:
             usage_is_what_was_told(event, self.upstream, self.requests, item.at)
         elif type(event) is CallAbandoned:
             self.upstream.under_way.pop(event.call_id, None)
-        if name in self.living.blind:
+        blind = name in self.living.blind
+        if not blind and type(event) is CallStarted:  # what is expected is what was known until now
+            self.money.of_deployment(name, event, self._request_of(event), item.at)
+        if blind:
             book.changed_at = item.at
+            self.money.of_deployment(name, event, None, item.at, blind=True)
         else:
             self._of_attempt(name, event, item.at)
             book.apply(event, item.at, parallel)
+            if type(event) is not CallStarted:
+                self.money.of_deployment(name, event, None, item.at)
             said = self.upstream.limits.pop(event.call_id, None) if type(event) is CallSucceeded else None
             if said is not None:
                 book.foretell_limits(said, item.at)
@@ -192,7 +232,9 @@ class Auditor:
         else:
             self.marks.sometimes("deployment changed under load")
             book.change(rules, at)
+            self.living.changed(name)
         book.crashed_at = at
+        self.money.changed(name)
 
     def _of_request(self, name: str, item: Recorded) -> None:
         event, at = item.event, item.at
@@ -216,6 +258,8 @@ class Auditor:
             self.hear(heard)
         self.living.look(now)
         self.living.were_recorded_first(now)
+        if self.money.on:
+            self.money.look(self.living.treasury(), self.living.actor, now)
         self._replies.come_after_their_record(now)
         self._replies.are_there(self.requests, now)
         self._open.nobody_is_late(now)

@@ -47,6 +47,7 @@ def idle_others(request: RequestBook, at: float) -> list[str]:
         and book.idle_at(at - STALE, request.tokens)
         and book.idle_at(at, request.tokens)
         and may_be_asked(request, request.fields, name)
+        and request.money.has_room(request, name, at)
     ]
 
 

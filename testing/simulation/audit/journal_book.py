@@ -48,6 +48,11 @@ class JournalBook:
         return f"<JournalBook {self.events} events up to {self._position}>"
 
     @property
+    def position(self) -> int:
+        """Of the last event."""
+        return self._position
+
+    @property
     def digest(self) -> str:
         """Of every byte recorded so far (I9)."""
         return self._digest.hexdigest()

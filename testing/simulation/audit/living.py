@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..disk import SimulatedDisk
     from ..marks import Marks
     from .deployment_book import DeploymentBook
+    from .money_book import MoneyBook
 
 __all__ = ["Living"]
 
@@ -23,21 +24,23 @@ class Living:
     """A shadow of each deployment, and who is to be looked into next.
 
     Attributes:
-        books: of every deployment, whoever keeps them.
+        books: of every deployment, whoever keeps them; `money` that of their budgets.
+        recovered: what each began with, on a journal.
         blind: those who come back from a journal that has lost some of their events.
     """
 
     COMPARE_EVERY = 64
     """Events of a deployment after which its live state is compared with a replay, byte for byte."""
 
-    def __init__(self, books: dict[str, DeploymentBook], marks: Marks) -> None:
+    def __init__(self, books: dict[str, DeploymentBook], money: MoneyBook, marks: Marks) -> None:
         self.books = books
+        self.money = money
         self.marks = marks
         self.blind: set[str] = set()
         self._shadows: dict[str, Shadow] = {}
         self._touched: set[str] = set()
         self._unrecorded: list[tuple[str, str]] = []
-        self._recovered: dict[str, DeploymentState] = {}
+        self.recovered: dict[str, DeploymentState] = {}
         self.router: Router = None  # type: ignore[assignment]  # from `watch`
 
     def __repr__(self) -> str:
@@ -48,7 +51,7 @@ class Living:
         self.router = router
         deployments = router._wiring.deployments
         self._shadows = {
-            name: Shadow(name, limits_of(each, router.settings), self._recovered.get(name))
+            name: Shadow(name, limits_of(each, router.settings), self.recovered.get(name))
             for name, each in deployments.items()
         }
 
@@ -57,6 +60,13 @@ class Living:
         deployment = self.router._wiring.deployments.get(name)
         if deployment is not None:
             self._shadows[name] = Shadow(name, limits_of(deployment, self.router.settings), None)
+
+    def changed(self, name: str) -> None:
+        """It goes by other limits from now on."""
+        deployment, shadow = self.router._wiring.deployments.get(name), self._shadows.get(name)
+        if deployment is not None and shadow is not None:
+            shadow.limits = limits_of(deployment, self.router.settings)
+            shadow.state.go_by(shadow.limits)
 
     def recover(self, disk: SimulatedDisk, now: float, before: Living) -> None:
         """Each begins as its journal on `disk` says, from its snapshot as well as without one."""
@@ -70,11 +80,16 @@ class Living:
             book.crashed_at = now
             if state.open:
                 self.marks.sometimes("recovery with open calls")
-            self._recovered[name] = state
+            self.recovered[name] = state
 
     def actor(self, name: str) -> Any:
         """A deployment's actor, None while it is dead."""
         ref = self.router._switchboard.deployments.get(name)
+        return None if ref is None or not ref.is_alive() else ref._actor_weakref()
+
+    def treasury(self) -> Any:
+        """The Treasury's actor, None while it is dead."""
+        ref = self.router._switchboard.services.get("treasury")
         return None if ref is None or not ref.is_alive() else ref._actor_weakref()
 
     def touched(self, name: str, event: Event, at: float) -> None:
@@ -115,6 +130,7 @@ class Living:
         if name in self.blind:
             self.blind.discard(name)
             book.adopt(state)
+            self.money.adopt(name, state, now)
             shadow.state = DeploymentState.restore(name, shadow.limits, state.snapshot(now))
             return
         book.settle_foretold(now)

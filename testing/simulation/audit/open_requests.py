@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..marks import Marks
     from .deployment_book import DeploymentBook
     from .downtime import Downtime
+    from .money_book import MoneyBook
     from .request_book import Accusation
     from .rulebook import Rulebook
 
@@ -49,12 +50,14 @@ class OpenRequests:
         marks: Marks,
         deployments: dict[str, DeploymentBook],
         downtime: Downtime,
+        money: MoneyBook,
     ) -> None:
         self.rules = rules
         self.callers = callers
         self.marks = marks
         self.deployments = deployments
         self.downtime = downtime
+        self.money = money
         self.books: dict[str, RequestBook] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._moved: set[str] = set()
@@ -84,7 +87,7 @@ class OpenRequests:
                 raise Violation("I1", f"request {name} was accepted twice", item.at)
             fields = self.callers.fields.get(name)
             ours = (self.deployments, self._retried, self._accused, self._waiting, self._cache)
-            budgets = (self._hedging, self._retrying)
+            budgets = (self._hedging, self._retrying, self.money)
             book = RequestBook(self.rules, self.marks, *ours, self._strategies, *budgets, fields)
             self.books[name] = book
             heapq.heappush(self._deadlines, (event.deadline, name))
@@ -207,7 +210,7 @@ class OpenRequests:
 
     def _nobody_waits_in_vain(self, now: float) -> None:
         for names, invariant, what in self._accused:
-            idle = [name for name in names if self.deployments[name].changed_at < now - STALE]
+            idle = [name for name in names if not self._has_moved(name, now - STALE)]
             if idle:
                 raise Violation(invariant, f"{what}, and {idle} stood idle", now)
         self._accused.clear()
@@ -215,6 +218,10 @@ class OpenRequests:
             idle = waits_in_vain(book, now)
             if idle and not stands_far_back(book):
                 raise Violation("idle", f"request {book.request_id} waits, and {idle} stand idle", now)
+
+    def _has_moved(self, name: str, since: float) -> bool:
+        """Whether something was heard of this deployment, or of the money for it."""
+        return self.deployments[name].changed_at >= since or self.money.moved(name, since)
 
     def _nobody_waits_for_nobody(self, now: float) -> None:
         """One who waits for the answer to an equal request: there is such a request, and it goes on."""

@@ -61,7 +61,7 @@ def _drawn_freely(request: RequestBook, event: DeploymentPicked) -> bool:
     assert request.fields is not None
     if event.hedge or request.failed or event.call_id in request.calls or len(event.decision.candidates) < 2:
         return False
-    limited = any(request.rules.deployments[name].tpm for name in members(request))
+    limited = request.money.on or any(request.rules.deployments[name].tpm for name in members(request))
     return not limited and not request.rules.substitutes and "max_parallel_requests" not in request.fields
 
 
@@ -99,5 +99,7 @@ def _could_have_had(request: RequestBook, name: str, rank: tuple[int, float, flo
     if (*request.rules.rank(fields, request.deadline), since) >= rank or not may_be_asked(
         request, fields, name
     ):
+        return False
+    if not request.money.has_room(request, name, at):
         return False
     return request.rules.may_serve(request.group, name) and request.books[name].idle_at(at, request.tokens)

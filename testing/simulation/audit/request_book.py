@@ -27,7 +27,7 @@ from .giving_up import fell_back
 from .hedges import hedge_refused, hedge_settled, hedged
 from .picks import chosen_by_rule, chosen_in_turn, served_in_turn
 from .retries import attempt_failed, begin_attempt, pauses
-from .tolerances import LEARNED, ROUNDING
+from .tolerances import LEARNED, ROUNDING, STALE
 from .violation import Violation
 from .waits import waits
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .budgets import HedgeBudget, RetriesMade, RetryBudget
     from .cache_book import CacheBook
     from .deployment_book import DeploymentBook
+    from .money_book import MoneyBook
     from .rulebook import Rulebook
     from .strategy_book import StrategyBook
     from .waits import Waiting
@@ -62,6 +63,7 @@ class RequestBook:
         costs: of calls that went well, by deployment.
         tried_at: when the current attempt began, whoever refused it since; `failed_at`: the last failed.
         hit: the cache has answered.
+        money_due: when budgets that it waits for have more, as far as it was told.
         waiting: the books of all requests that wait, whoever's they are.
     """
 
@@ -75,6 +77,7 @@ class RequestBook:
     strategies: StrategyBook
     hedging: HedgeBudget
     retrying: RetryBudget
+    money: MoneyBook
     fields: dict[str, Any] | None
     request_id: str = ""
     group: str = ""
@@ -102,6 +105,7 @@ class RequestBook:
     input_tokens: int = 0
     last_at: float = 0.0
     lost_after: int | None = None
+    money_due: tuple[float, ...] = ()
     hit: bool = False
 
     def apply(self, event: Event, at: float) -> None:
@@ -201,6 +205,8 @@ class RequestBook:
         if self.phase == "waiting" and at > (self.waiting_since or 0.0):
             freed = any(book.ended_at == at for book in self.books.values())
             self.marks.sometimes("wait ended by a freed slot" if freed else "wait ended by a timer")
+            if any(abs(at - until) < STALE for until in self.money_due):
+                self.marks.sometimes("wait ended by a new budget window")
         self.calls[event.call_id] = name
         self.books[name].sent = (at, self.request_id)
         self.phase, self.waiting_since = "calling", None

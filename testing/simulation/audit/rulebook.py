@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from .pots import Terms, read_terms
+
 if TYPE_CHECKING:
     from ..options import Options
 
@@ -69,6 +71,9 @@ class DeploymentRules:
     never_cools: bool
     order: float
     tags: frozenset[str]
+    provider: str = ""
+    budget: Terms | None = None
+    prompt_price: float | None = None
 
     def counted(self, error: str) -> bool:
         """Whether a failure speaks against the deployment."""
@@ -100,6 +105,7 @@ class Rulebook:
     groups: tuple[str, ...]
     settings: dict[str, Any]
     substitutes: dict[str, list[str]] = field(factory=dict)
+    shared_budgets: dict[str, Terms] = field(factory=dict)
 
     @classmethod
     def of(cls, options: Options) -> Rulebook:
@@ -108,7 +114,8 @@ class Rulebook:
         rules = {
             entry["model_info"]["id"]: _deployment_rules(entry, settings) for entry in options.model_list
         }
-        return cls(rules, options.groups, settings, args.get("substitutes", {}))
+        substitutes = args.get("substitutes", {})
+        return cls(rules, options.groups, settings, substitutes, _shared_budgets(settings))
 
     def learn(self, deployment_id: str, entry: dict[str, Any]) -> DeploymentRules:
         """A deployment was added while the router runs, or goes on under another configuration."""
@@ -229,9 +236,21 @@ class Rulebook:
         return {group: targets for row in self.settings.get(name, []) for group, targets in row.items()}
 
 
+def _shared_budgets(settings: dict[str, Any]) -> dict[str, Terms]:
+    """Those of providers and of tags, by the names they have in the journal."""
+    found = {}
+    for kind in ("provider", "tag"):
+        for name, budget in settings.get(f"{kind}_budget_config", {}).items():
+            terms = read_terms(budget["max_budget"], budget.get("budget_duration"), budget.get("reset"))
+            if terms is not None:
+                found[f"{kind}:{name}"] = terms
+    return found
+
+
 def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> DeploymentRules:
     params, info = entry["litellm_params"], entry["model_info"]
-    prices = (info.get("input_cost_per_token"), info.get("output_cost_per_token"))
+    names = ("input_cost_per_token", "output_cost_per_token")
+    prices = tuple(params.get(name, info.get(name)) for name in names)
     cooldown_time = params.get("cooldown_time", settings.get("cooldown_time", 1.0))
     policy = settings.get("allowed_fails_policy") or {}
     allowed = {
@@ -256,4 +275,7 @@ def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> Deploy
         bool(settings.get("disable_cooldowns")) or cooldown_time <= 0,
         params.get("order", math.inf),
         frozenset(params.get("tags", ())),
+        params["model"].partition("/")[0],
+        read_terms(params.get("max_budget"), params.get("budget_duration"), params.get("budget_reset")),
+        prices[0],
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ....actors.budget.state import TreasuryState
 from ....actors.deployment.state import DeploymentState
+from ....supervisor.planning.compile_rules import shared_budgets
 from .account import facts_of
 from .violation import Violation
 
 if TYPE_CHECKING:
     from ..disk import SimulatedDisk
 
-__all__ = ["Shadow", "differ", "recovered", "replayed"]
+__all__ = ["Shadow", "differ", "recovered", "replayed", "treasury_on"]
 
 
 def recovered(disk: SimulatedDisk, name: str, limits: Any) -> DeploymentState:
@@ -33,10 +35,28 @@ def replayed(disk: SimulatedDisk, name: str, limits: Any) -> DeploymentState:
     return state
 
 
+def treasury_on(disk: SimulatedDisk, settings: Any, whole_at: float | None) -> TreasuryState:
+    """The Treasury as its journal says; on one that is whole from its snapshot as well as without one."""
+    rules, snapshot = shared_budgets(settings), disk.snapshot("budgets")
+    states = [(TreasuryState(rules), 0)]
+    if snapshot is not None:
+        states.append((TreasuryState.restore(rules, snapshot.state), snapshot.position))
+    for state, position in states:
+        for item in disk.read("budgets", position):
+            state.apply(item.event, item.at)
+    if whole_at is not None and states[0][0].snapshot(whole_at) != states[-1][0].snapshot(whole_at):
+        raise Violation("I8", "the Treasury recovers to another state from its snapshot", whole_at)
+    return states[-1][0]
+
+
 def differ(one: DeploymentState, other: DeploymentState, now: float) -> bool:
     """Whether two states are not the same, whatever they say of themselves."""
     for state in (one, other):
         state.window.expire(now)
+        if state.ledger is not None:
+            state.ledger.expire(now)
+        if state.quiet_until <= now:  # long ago is as good as never
+            state.quiet_until = 0.0
     return bool(facts_of(one) != facts_of(other))
 
 

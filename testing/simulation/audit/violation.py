@@ -21,6 +21,7 @@ INVARIANTS = {
     "books": "what is recorded is what happened: costs, tokens, cooldowns",
     "times": "an attempt ends when its time is over and not before, a hedge begins when it is due",
     "stray": "no call is made, or goes on, that nobody wants",
+    "money": "what is set aside, spent and charged is what calls cost, and no budget is overspent",
     "budget": "retries and hedges stay within their budgets",
     "reply": "who asked gets what is recorded",
     "shares": "draws by weight come out as the weights say",

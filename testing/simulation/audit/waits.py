@@ -63,10 +63,12 @@ def waits(request: RequestBook, event: WaitStarted, at: float) -> None:
         history = [*request.history, (request.group, request.error.error)]
         left = request.rules.fallbacks(request.fields, history, request.tried)
         request.must(left is None, "I6", f"it waits for a retry, and {left} was not tried", at)
-    known = event.until is not None and event.left_out and all(i.until for i in event.left_out)
-    if known and event.until is not None and len(event.left_out) < 32:
+    known = all(item.until and not item.sooner for item in event.left_out)
+    if known and event.left_out and event.until is not None and len(event.left_out) < 32:
         request.must(event.until < request.deadline, "I7", "it waits for what comes too late", at)
     mark_reasons(request, event.left_out)
+    due = (item.until for item in event.left_out if item.reason == "budget")
+    request.money_due = tuple(until for until in due if until is not None)
     request.phase = "waiting"
     request.waiting_since = at if request.waiting_since is None else request.waiting_since
 
@@ -80,6 +82,9 @@ def mark_reasons(request: RequestBook, left_out: tuple[LeftOut, ...]) -> None:
     for item in left_out:
         if item.reason in _LIMITS:
             request.marks.sometimes(f"{item.reason} reached")
+        elif item.reason == "budget":
+            shared = item.detail is not None
+            request.marks.sometimes("too little left of a shared budget" if shared else "too little left")
 
 
 def waits_in_vain(request: RequestBook, now: float) -> list[str]:
