@@ -27,6 +27,10 @@ AWAY_SECONDS = 1.0
 """How long a Treasury that is being restarted is not asked; it says earlier when it is back."""
 
 
+NOTHING = 5e-13
+"""US dollars, half of the least that the owners of budgets count: sums of floats differ by less."""
+
+
 class Purses:
     """One group's view of the budgets.
 
@@ -153,7 +157,7 @@ def _short(deployment_id: str, purse: Purse, cost: Expected, name: str | None, n
     if purse.until is not None and purse.until <= now:
         return None
     need = purse.need(cost.cost, cost.least)
-    if need <= purse.left and purse.left > 0:
+    if purse.left > 0 and need < purse.left + NOTHING:
         return None
     if need > purse.limit:  # and never will be enough
         return LeftOut(deployment_id, "budget", None, need, purse.left, name)

@@ -233,3 +233,14 @@ def test_a_budget_with_too_little_left_for_a_call_is_told_as_used_up_once_a_peri
         assert asked_until_refused() == 1
         clock.advance(3600)
         assert asked_until_refused() == 2
+
+
+def test_a_call_that_costs_just_what_is_left_is_taken(town):
+    """10 · 1e-5 + 2 · 2e-5 is a little more than 14e-5, as a float."""
+    prices = {"input_cost_per_token": 1e-5, "output_cost_per_token": 2e-5}
+    one = town([town.entry("a", max_budget=32e-5, **prices)])
+    one.ask(max_tokens=4)
+    future = one.send(max_tokens=2)
+    one.clock.advance(0.1)
+    assert not future.done()
+    assert one.budgets()["deployment:a"]["left"] == 0.0

@@ -133,6 +133,7 @@ class Pot:
         self.lines = [Line(row[0], row[2] - row[3]) for row in ledger.snapshot()]
         kept = [Line(at, amount, open=True) for at, amount in held]
         self.lines += kept
+        self.changed_at = max((line.at for line in self.lines), default=self.changed_at)
         self.look_out_for_the_future(now)
         return kept
 
