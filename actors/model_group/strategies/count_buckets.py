@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CountBuckets", "Place"]
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Place:
     """Where a candidate stands: its count, and its position among those that share it."""
 
