@@ -8,6 +8,7 @@ calls `genai_prices.UpdatePrices` themselves before making a router.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ...messages.prices import ModelFacts, PriceChange, Prices, PriceTier
@@ -24,6 +25,9 @@ __all__ = ["MAX_WILDCARDS", "PriceBook", "known_facts", "model_facts"]
 
 MAX_WILDCARDS = 256
 """Models of one wildcard deployment whose compiled prices are kept; the oldest makes room."""
+
+MAX_SHARED = 1024
+"""Models whose facts are kept once for all deployments that have equal ones."""
 
 SOURCE = "genai-prices"
 
@@ -189,6 +193,12 @@ def _above(values: dict[str, Any], bound: int) -> Prices:
     return Prices(**prices)
 
 
+@lru_cache(maxsize=MAX_SHARED)
+def _shared(facts: ModelFacts) -> ModelFacts:
+    """The first facts that are equal to these: ten thousand deployments may be of one model."""
+    return facts
+
+
 class PriceBook:
     """One deployment's facts and compiled prices; a wildcard's model by model, as they are asked for.
 
@@ -197,7 +207,7 @@ class PriceBook:
     """
 
     def __init__(self, deployment: Deployment, now: float) -> None:
-        self.facts = model_facts(deployment, now)
+        self.facts = _shared(model_facts(deployment, now))
         self._deployment = deployment
         self._price = price_of(self.facts)
         self._by_wildcard: dict[str, Price] = {}

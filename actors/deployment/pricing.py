@@ -7,6 +7,7 @@ worked out when it is compiled: every count gets one factor, and a call costs th
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 DAY_SECONDS = 86400.0
+
+MAX_COMPILED = 1024
+"""Compiled prices that are kept, to be shared: ten thousand deployments may be of one model."""
 
 _KINDS = {
     "input_token": ("prompt_tokens", frozenset({"input"})),
@@ -143,8 +147,9 @@ def unknown_price(_usage: Usage, _at: float) -> None:
     """The price of what has none."""
 
 
+@lru_cache(maxsize=MAX_COMPILED)
 def compile_price(prices: Prices) -> Price:
-    """Plain arithmetic for these prices."""
+    """Plain arithmetic for these prices: one function for all deployments that have the same."""
     usual = _compile(prices)
     tiers = [(tier.above, _compile(tier.prices)) for tier in reversed(prices.tiers)]
     if not tiers:

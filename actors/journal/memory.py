@@ -6,16 +6,17 @@ from collections import deque
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ...messages.events import EventsLost
 from .open_scan import REQUEST, OpenScan
-from .ports import ACCOUNT, Holdings, JournalError, Trimmed, Trimming
+from .ports import ACCOUNT, Holdings, JournalError, Snapshot, Trimmed, Trimming
 from .retention import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .codec import Recorded
-    from .ports import Snapshot
 
 __all__ = ["KEPT", "MemoryStore", "copied"]
 
@@ -37,6 +38,15 @@ def copied(events: deque[Recorded]) -> list[Recorded]:
     raise JournalError(msg)
 
 
+class _Saved(msgspec.Struct, frozen=True, gc=False):
+    """A snapshot as a file would have it: nothing shared with its owner, in a quarter of the room."""
+
+    version: int
+    position: int
+    at: float
+    state: bytes
+
+
 class MemoryStore:
     """A ring of the last events. A reader that comes too late starts with the oldest kept."""
 
@@ -44,7 +54,7 @@ class MemoryStore:
         self._ring: deque[Recorded] = deque(maxlen=kept)
         self._needed: tuple[Recorded, ...] = ()
         """Older than the ring: what retention had to leave."""
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[str, _Saved] = {}
         self._trimmed = Trimmed()
         self._last = 0
         self.take = self._ring.append
@@ -94,10 +104,14 @@ class MemoryStore:
         return {stream: version for stream, version in last.items() if not stream.startswith(REQUEST)}
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        self._snapshots[snapshot.stream] = snapshot
+        state = msgspec.json.encode(snapshot.state)
+        self._snapshots[snapshot.stream] = _Saved(snapshot.version, snapshot.position, snapshot.at, state)
 
     def snapshot(self, stream: str) -> Snapshot | None:
-        return self._snapshots.get(stream)
+        saved = self._snapshots.get(stream)
+        if saved is None:
+            return None
+        return Snapshot(stream, saved.version, saved.position, saved.at, msgspec.json.decode(saved.state))
 
     # -- forgetting
 

@@ -235,14 +235,12 @@ class Journal:
         Raises:
             TypeError: the state is not JSON-able.
         """
-        # by way of JSON: nothing stays shared, and memory gives back what a file would
-        copy = msgspec.structs.replace(
-            snapshot, state=msgspec.json.decode(msgspec.json.encode(snapshot.state))
-        )
         if self._writer is None:
-            self._store.save_snapshot(copy)
-        else:
-            self._writer.save(copy)
+            self._store.save_snapshot(snapshot)
+            return
+        # by way of JSON: nothing stays shared, and what waits gives back what a file would
+        state = msgspec.json.decode(msgspec.json.encode(snapshot.state))
+        self._writer.save(msgspec.structs.replace(snapshot, state=state))
 
     def snapshot(self, stream: str) -> Snapshot | None:
         """The stream's latest snapshot."""

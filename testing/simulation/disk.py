@@ -62,8 +62,9 @@ class SimulatedDisk:
         if self._kept.last_position() > position:
             kept = MemoryStore(KEPT)
             kept.append([item for item in self._kept.read() if item.position <= position])
-            for snapshot in self._kept._snapshots.values():
-                if snapshot.position <= position:
+            for stream in self._kept._snapshots:
+                snapshot = self._kept.snapshot(stream)
+                if snapshot is not None and snapshot.position <= position:
                     kept.save_snapshot(snapshot)
             self._kept = kept
 

@@ -12,8 +12,15 @@ from genai_prices.types import ModelPrice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.actors.deployment.price_data import _prices, _schedule, model_facts
-from turnout.actors.deployment.pricing import price_of
+from turnout.actors.deployment.price_data import (
+    MAX_SHARED,
+    PriceBook,
+    _prices,
+    _schedule,
+    _shared,
+    model_facts,
+)
+from turnout.actors.deployment.pricing import MAX_COMPILED, compile_price, price_of
 from turnout.messages.outcomes import Usage
 from turnout.messages.prices import ModelFacts, PriceChange, Prices
 
@@ -125,6 +132,32 @@ def test_azures_base_model_is_found_under_the_name_without_the_provider(deployme
     assert (facts.prices.input_token, facts.prices.output_token) == (10e-6, 30e-6)
     assert (facts.max_input_tokens, facts.source) == (128_000, "genai-prices")
     assert price_of(facts)(Usage(1000, 1000), AT) == pytest.approx(0.04)
+
+
+def test_deployments_of_one_model_share_its_facts_and_its_compiled_price(deployment):
+    one = PriceBook(deployment("openai/gpt-4o-mini"), AT)
+    other = PriceBook(deployment("openai/gpt-4o-mini"), AT)
+    dearer = PriceBook(deployment("openai/gpt-4o-mini", {"input_cost_per_token": 1.0}), AT)
+    assert one.facts is other.facts
+    assert one.price(None, AT) is other.price(None, AT)
+    assert dearer.price(None, AT) is not one.price(None, AT)
+
+
+def test_so_many_prices_and_facts_are_kept_and_no_more():
+    facts = [ModelFacts(Prices(input_token=1.0 + n), max_input_tokens=n) for n in range(MAX_COMPILED + 1)]
+    first = compile_price(facts[0].prices), _shared(facts[0])
+    for number in range(1, MAX_COMPILED):
+        compile_price(facts[number].prices)
+        _shared(facts[number])
+    again = ModelFacts(Prices(input_token=1.0), max_input_tokens=0)
+    assert (compile_price(again.prices), _shared(again)) == first
+    assert _shared(again) is first[1]
+    for number in range(1, MAX_COMPILED + 1):
+        compile_price(facts[number].prices)
+        _shared(facts[number])
+    assert compile_price(again.prices) is not first[0]
+    assert _shared(again) is again
+    assert MAX_SHARED == MAX_COMPILED
 
 
 def test_a_base_model_may_be_somebody_elses(deployment):
