@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ STREAM = "request/"
 
 FEWEST = 4
 """Characters with which a request can be meant without all of its id."""
+
+CALL = re.compile(r"\.\d+h?$")
+"""What the name of a call has behind that of its request."""
 
 SHOWN = 5
 """Requests that are named where more than one may be meant."""
@@ -53,7 +57,7 @@ def add_to(commands: Any) -> None:
         "request",
         metavar="REQUEST",
         nargs="?",
-        help="its id or the beginning of it, or its stream (default: the last one)",
+        help="its id or the beginning of it, its stream, or one of its calls (default: the last one)",
     )
     parser.add_argument("--json", action="store_true", help="as data")
     parser.add_argument(
@@ -86,8 +90,12 @@ def _draw(explanation: Explanation, file: Path) -> None:
 def _meant(journal: SqliteReader, words: str) -> str:
     """The request with this id, or the only one whose id begins so."""
     beginning = words.removeprefix(STREAM)
-    if len(beginning) < FEWEST or journal.last_version(STREAM + beginning):
+    if journal.last_version(STREAM + beginning):
         return beginning
+    beginning = CALL.sub("", beginning)
+    if len(beginning) < FEWEST:
+        msg = f"{quoted(words)} is too short to mean a request: give {FEWEST} characters of its id, or more"
+        raise Failure(msg)
     found = journal.beginning_with(STREAM + beginning, SHOWN + 1)
     if len(found) > 1:
         names = ", ".join(name.removeprefix(STREAM) for name in found[:SHOWN])

@@ -25,6 +25,7 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
     scenario = _load(path)
     if svg is not None:
         check_place(svg)
+    heads = ["without", "with incidents"] if scenario.happens else ["as it is"]
     minutes = int(-(-scenario.lasts // 60.0)) * seeds * (2 if scenario.happens else 1)
     usual: list[Figures] = []
     real: list[Figures] = []
@@ -33,10 +34,10 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
             for seed in range(1, seeds + 1):
                 if scenario.happens:
                     usual.append(play(scenario, seed, calm=True, tick=lambda _: progress.step("without")))
-                real.append(play(scenario, seed, tick=lambda _: progress.step("with incidents")))
+                real.append(play(scenario, seed, tick=lambda _: progress.step(heads[-1])))
     except ConfigurationError as error:
         raise Failure(located(path, str(error))) from None
-    columns, heads = ([usual, real], ["without", "with incidents"]) if usual else ([real], ["as it is"])
+    columns = [usual, real] if usual else [real]
     if svg is not None:  # first: whoever reads the table may have read enough
         write_picture(svg, chart(scenario, (usual or real)[0], real[0]))
     of = "1 seed" if seeds == 1 else f"{seeds} seeds (mean ± half the range)"

@@ -190,8 +190,12 @@ def _rest(sign: str, count: int) -> Iterator[str]:
 
 def _changes(changes: dict[str, tuple[Any, Any]], counts: dict[str, float]) -> str:
     parts = [f"{name} {_shown(a, name)} → {_shown(b, name)}" for name, (a, b) in changes.items()]
-    parts += [f"{name} {count:+,.6g}" for name, count in counts.items()]
+    parts += [f"{name} {_counted(name, count)}" for name, count in counts.items()]
     return ", ".join(parts)
+
+
+def _counted(name: str, count: float) -> str:
+    return f"{'+' if count > 0 else ''}{dollars(count)}" if name == "cost" else f"{count:+,}"
 
 
 def _shown(value: Any, name: str = "") -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ["dollars", "in_seconds", "millionths", "spent"]
 
 
@@ -16,12 +18,19 @@ def dollars(amount: float) -> str:
         return f"-{dollars(-amount)}"
     if not amount or amount >= 1:
         return f"${amount:,.2f}"
-    return f"${amount:.3g}" if amount >= 1e-4 else f"${amount:.1e}"
+    return f"${amount:.3g}" if amount >= 1e-4 else _tiny(amount)
 
 
 def millionths(amount: float) -> str:
     """What one request costs, which is seldom a cent: `$0.000020`."""
-    return f"${amount:.6f}" if not amount or amount >= 1e-6 else f"${amount:.1e}"
+    return f"${amount:.6f}" if not amount or amount >= 1e-6 else _tiny(amount)
+
+
+def _tiny(amount: float) -> str:
+    """Two digits of it, behind as many zeros as it takes: `$0.000055`; below a billionth in powers of ten."""
+    if amount < 1e-9:
+        return f"${amount:.1e}"
+    return f"${amount:.{1 - math.floor(math.log10(amount))}f}"
 
 
 def spent(cost: float | None, charged: float | None) -> str:

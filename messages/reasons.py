@@ -62,7 +62,7 @@ def _more(item: LeftOut) -> Iterable[str]:
     if item.reason == "budget" and (item.has or 0) <= 0:
         yield "it is used up"
     elif item.need is not None:
-        need, has = (_amount(item.reason, value) for value in (item.need, item.has or 0))
+        need, has = (_amount(item.reason, value) for value in (item.need, max(0, item.has or 0)))
         yield f"needs {need}, has {has}"
 
 

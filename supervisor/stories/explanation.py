@@ -51,7 +51,7 @@ _HEADS = {
     "answered": "answered after {}",
     "failed": "failed after {}",
     "cancelled": "cancelled after {}",
-    "abandoned": "never answered: its router was gone after {}",
+    "abandoned": "never answered: its router was gone, last heard of after {}",
     "open": "still open, last heard of after {}",
 }
 

@@ -10,7 +10,7 @@ from turnout import RequestError, Router
 from turnout.actors.deployment.state import DeploymentState, Limits
 from turnout.cli import replay as command
 from turnout.cli.main import main
-from turnout.cli.replay_views import FRAME_LINES, MAX_LATEST, MAX_ROWS, fitting, tables
+from turnout.cli.replay_views import FRAME_LINES, MAX_LATEST, MAX_ROWS, _changes, fitting, tables
 from turnout.history import Moment
 from turnout.messages.events import CooldownStarted
 from turnout.supervisor.face.metrics_table import Table, print_table
@@ -98,6 +98,12 @@ def test_as_json_it_is_all_of_it(replay):
     (request,) = moment["requests"].values()
     assert (request["phase"], request["group"]) == ("calling", "gpt-4")
     assert moment["deployments"][request["deployment"]]["open"] == 1
+
+
+def test_what_was_counted_is_told_to_the_last_and_money_as_money():
+    said = _changes({}, {"started": 12_345_678, "failed": -2, "cost": 0.00001})
+    assert said == "started +12,345,678, failed -2, cost +$0.000010"
+    assert _changes({}, {"cost": -0.5}) == "cost -$0.5"
 
 
 def test_a_difference_names_what_changed(replay):

@@ -122,6 +122,18 @@ def test_a_wait_says_that_nobody_was_eligible_and_why():
     )
 
 
+def test_who_is_above_a_limit_that_was_lowered_has_nothing_left_and_not_less():
+    with router([deployment("eu", rpm=9)]) as one:
+        for _ in range(5):
+            one.completion("gpt-4", HELLO)
+        one.update_deployment("eu", rpm=2)
+        with pytest.raises(NoDeploymentsAvailable):
+            one.completion("gpt-4", HELLO)
+        assert says(one.explain())[-1].endswith(
+            "left out: eu (at its limit of requests for 60 s: needs 1, has 0)"
+        )
+
+
 def picked(deployment_id):
     decision = Decision("gpt-4", "simple-shuffle", deployment_id, 1)
     return DeploymentPicked("r", "r.1", 1, decision)
@@ -176,7 +188,7 @@ def test_a_request_whose_router_died_is_told_to_have_been_abandoned(tmp_path):
     with router([deployment("eu")], **later) as heir:
         story = heir.explain(request_id)
     assert story.result == "abandoned"
-    assert story.headline.endswith("never answered: its router was gone after 0.000 s")
+    assert story.headline.endswith("never answered: its router was gone, last heard of after 0.000 s")
     assert says(story)[-1].startswith("eu: attempt 1 was open when its router or actor ended")
     assert says(story)[-2].startswith("another router takes up the journal")
 

@@ -199,9 +199,23 @@ def test_the_beginning_of_an_id_is_enough_where_only_one_begins_so(tmp_path, cap
         assert main(["explain", str(file), words]) == 1
         assert "more than one request begins with" in (complaint := capsys.readouterr().err)
         assert "abcd01, abcd02\n" in complaint
-    for words in ("", "abc", "abcdef"):
+    assert main(["explain", str(file), "abcdef"]) == 1
+    assert "knows no request" in capsys.readouterr().err
+    for words in ("", "abc", "request/", ".1"):
         assert main(["explain", str(file), words]) == 1
-        assert "knows no request" in capsys.readouterr().err
+        assert capsys.readouterr().err.endswith(
+            f"{words!r} is too short to mean a request: give 4 characters of its id, or more\n"
+        )
+
+
+@pytest.mark.parametrize("call", ["abcd01.1", "abcd01.12h", "request/abcd01.1", "abcd.1"])
+def test_the_name_of_a_call_as_events_prints_it_means_its_request(tmp_path, capsys, call):
+    store = SqliteStore(tmp_path / "turnout.db")
+    accepted = RequestAccepted("abcd01", "completion", "gpt-4", "gpt-4", False, 9.0, 1)
+    store.append([Recorded(1, "request/abcd01", 1, 1.0, accepted)])
+    store.close()
+    assert main(["explain", str(tmp_path / "turnout.db"), call]) == 0
+    assert capsys.readouterr().out.startswith("request abcd01 ")
 
 
 def test_every_error_that_ends_a_request_tells_its_story():
