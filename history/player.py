@@ -18,6 +18,9 @@ __all__ = ["MAX_FRAME_EVENTS", "Player"]
 MAX_FRAME_EVENTS = 20_000
 """Events between two frames; with more of them time goes by slower than was asked for."""
 
+SET_BACK_SECONDS = 1.0
+"""An event that is so much older than the one before it was recorded by a clock that had been set back."""
+
 
 class Player:
     """Plays events on a world that stands where they begin.
@@ -45,11 +48,17 @@ class Player:
     def advance(self, seconds: float, idle: float) -> list[Recorded]:
         """Let `seconds` of router time go by, and give what happened in them.
 
-        When nothing happens for more than `idle` seconds, go to where something does.
+        When nothing happens for more than `idle` seconds, go to where something does; when the router's clock
+        was set back, the frame ends, and the next one goes on from there.
         """
         played: list[Recorded] = []
         until = self.at + seconds
         for recorded in self._events:
+            if recorded.at < self.at - SET_BACK_SECONDS:
+                if played:
+                    self._events = chain((recorded,), self._events)
+                    return played
+                self.at, until = recorded.at, recorded.at + seconds
             if not played and recorded.at > until + idle:
                 until = recorded.at
             if recorded.at > until or len(played) >= MAX_FRAME_EVENTS:

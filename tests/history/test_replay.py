@@ -233,3 +233,23 @@ def test_such_a_file_is_given_them_when_a_router_opens_it(lived, past):
     with Replay(lived) as replay:
         assert replay._history.keeps_snapshots
         assert "new" in replay.at(Position(replay.last_position())).deployments
+
+
+def test_a_film_goes_back_with_a_clock_that_was_set_back(lives):
+    with Replay(lives) as replay:
+        first = next(replay.events(0))
+    times = [
+        100.0,
+        104.0,
+        40.0,
+        41.0,
+        40.5,
+        60.0,
+    ]  # the next life begins a minute earlier; 40.5: as actors write
+    events = [Recorded(n, "router", n, at, first.event) for n, at in enumerate(times, 1)]
+    player = Player(World(), 0, 100.0, iter(events))
+    seen = []
+    while not player.over:
+        positions = [recorded.position for recorded in player.advance(5.0, idle=2.0)]
+        seen.append((positions, player.at))
+    assert seen == [([1, 2], 104.0), ([3, 4, 5], 45.0), ([6], 60.0)]
