@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from ..history.facts import as_data, status_of
-from ..messages.figures import dollars
+from ..messages.figures import dollars, in_seconds
 from ..messages.moments import written
 from ..supervisor.face.metrics_table import NOTHING, Table, plain
 from ..supervisor.stories.story import in_words
@@ -37,6 +37,9 @@ __all__ = [
 
 MAX_ROWS = 20
 """Open requests, and deployments in a film, that are shown one by one; the rest are counted."""
+
+WHOLE_SECONDS = 10
+"""From so many seconds on, what is left of a request's time is told in whole ones."""
 
 MAX_LATEST = 5
 """Events that a frame shows in words."""
@@ -140,7 +143,7 @@ def _deployment_row(name: str, state: DeploymentState, moment: Moment) -> tuple[
 def _state_words(state: DeploymentState, at: float, *, removed: bool) -> str:
     status = status_of(state, removed=removed, at=at)
     if status == "cooling":
-        return f"cooling for {state.breaker.until - at:.3g} s more"
+        return f"cooling for {in_seconds(state.breaker.until - at)} more"
     return status
 
 
@@ -153,8 +156,8 @@ def _request_row(name: str, state: RequestState, at: float) -> tuple[str, ...]:
     errors = "".join(f", {attempt.deployment_id} {attempt.error}" for attempt in state.attempts)
     return (
         name,
-        f"{max(0.0, at - state.accepted_at):.3g} s",
-        f"{state.deadline - at:,.0f} s",
+        in_seconds(max(0.0, at - state.accepted_at)),
+        f"{left:,.0f} s" if (left := state.deadline - at) >= WHOLE_SECONDS else in_seconds(left),
         str(state.attempt),
         str(state.retries),
         f"{state.group}: {state.phase}{where}{errors}",

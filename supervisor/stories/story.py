@@ -45,7 +45,8 @@ def _accepted(event: RequestAccepted, at: float) -> str:
     priority = "" if event.priority is None else f", priority {event.priority}"
     return (
         f"accepted: {what} from group {event.group!r} "
-        f"({event.kind}, about {event.input_tokens} tokens, due in {event.deadline - at:.0f} s{priority})"
+        f"({event.kind}, about {event.input_tokens} tokens, "
+        f"due in {in_seconds(event.deadline - at)}{priority})"
     )
 
 
@@ -73,7 +74,7 @@ def _scores(decision: Decision) -> list[str]:
         own = decision.deployment_id
         others = [f"{name} {score:.4g}" for name, score in decision.considered if name != own][:SHOWN]
         parts.append(f"score {decision.score:.4g}" + (f" ({', '.join(others)})" if others else ""))
-    if decision.draw is not None:
+    if decision.draw is not None and decision.eligible > 1:  # of one, chance had nothing to decide
         parts.append(f"drawn with {decision.draw:.4f}")
     return parts
 

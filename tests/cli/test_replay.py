@@ -10,7 +10,16 @@ from turnout import RequestError, Router
 from turnout.actors.deployment.state import DeploymentState, Limits
 from turnout.cli import replay as command
 from turnout.cli.main import main
-from turnout.cli.replay_views import FRAME_LINES, MAX_LATEST, MAX_ROWS, _changes, fitting, tables
+from turnout.cli.replay_views import (
+    FRAME_LINES,
+    MAX_LATEST,
+    MAX_ROWS,
+    _changes,
+    _request_row,
+    _state_words,
+    fitting,
+    tables,
+)
 from turnout.history import Moment
 from turnout.messages.events import CooldownStarted
 from turnout.supervisor.face.metrics_table import Table, print_table
@@ -226,3 +235,26 @@ def test_wide_characters_move_no_column(how, monkeypatch):
         f"größe-模型{1:>7}  half-open",
         f"e\u0301u{22:>15}  well",
     ]
+
+
+@pytest.mark.parametrize(
+    ("since", "left", "told"),
+    [
+        (0.0545, 29.9, ("0.0545 s", "30 s")),
+        (1234.5, 4765.5, ("1234 s", "4,766 s")),  # and not 1.23e+03
+        (0.1, 0.4, ("0.1 s", "0.4 s")),  # and not 0
+        (5.0, -0.25, ("5 s", "-0.25 s")),
+        (1.0, 9.97, ("1 s", "9.97 s")),
+        (1.0, 10.0, ("1 s", "10 s")),
+    ],
+)
+def test_times_of_a_request_are_told_as_exactly_as_they_matter(since, left, told):
+    state = RequestState()
+    state.accepted_at, state.deadline = 1000.0, 1000.0 + since + left
+    assert _request_row("r", state, 1000.0 + since)[1:3] == told
+
+
+def test_a_long_cooldown_is_told_in_whole_seconds():
+    state = DeploymentState("eu", Limits())
+    state.apply(CooldownStarted(4600.0, 3600.0, "Timeout", 1), 1000.0)
+    assert _state_words(state, 1000.0, removed=False) == "cooling for 3600 s more"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_the_story_tells_who_was_chosen_how_and_what_it_cost():
     assert picked.facts["decision"]["draw"] is not None
     assert f"drawn with {picked.facts['decision']['draw']:.4f}" in picked.says
     assert story.steps[-1].says == f"answered by {chosen} after 0.000 s, for $0.000020"
+
+
+def test_where_only_one_is_eligible_chance_had_no_say():
+    providers = {name: SimulatedProvider(script=[503], latency=1.0) for name in ("eu", "us")}
+    with router([deployment("eu"), deployment("us")], providers, num_retries=1) as one:
+        with suppress(RequestError):  # whoever was drawn first, the other one fails as well
+            one.completion("gpt-4", HELLO)
+        first, second = [s.says for s in one.explain().steps if s.event == "deployment_picked"]
+    assert "2 eligible (eu, us), drawn with" in first
+    assert "1 eligible; left out: " in second
+
+
+@pytest.mark.parametrize(
+    ("timeout", "told"), [(0.5, "0.5 s"), (2.5, "2.5 s"), (30, "30 s"), (6000, "6000 s")]
+)
+def test_a_short_deadline_is_told_as_it_is(timeout, told):
+    with router([deployment("eu")]) as one:
+        one.completion("gpt-4", HELLO, timeout=timeout)
+        assert f"due in {told})" in one.explain().steps[0].says
 
 
 def test_the_story_tells_each_attempt_its_error_its_wait_and_who_was_left_out_until_when():
