@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from ..supervisor.face.router import Router
 from .failure import Failure
 
 if TYPE_CHECKING:
+    import argparse
+
     from ..messages.responses import ModelResponse
     from ..supervisor.stream import ModelStream
 
@@ -38,7 +39,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Sends one request and prints the answer as it comes.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="provider/model, such as openai/gpt-4o-mini")
     parser.add_argument("text", metavar="TEXT", help="what to ask; - reads it from stdin")

@@ -68,7 +68,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Plays recorded requests again under other settings, and compares.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument(

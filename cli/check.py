@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from .failure import EXIT_FAILED
 from .findings import examined
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from ..messages.deployment import Deployment
@@ -43,7 +43,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Validates a configuration in YAML and prints what it understood.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="CONFIG", help="a file in YAML")
     parser.add_argument(

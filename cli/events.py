@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from .failure import Failure, complain
 from .journals import add_journal
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from ..actors.journal.codec import Recorded
@@ -62,7 +62,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Prints what was recorded: when, where it stands, whose it is, and what happened.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument("--stream", metavar="STREAM", help="only this stream, or this kind of stream")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..actors.journal.sqlite_reader import SqliteReader
@@ -17,6 +14,8 @@ from .journals import add_journal
 from .pictures import write_picture
 
 if TYPE_CHECKING:
+    import argparse
+
     from ..supervisor.stories.explanation import Explanation
 
 __all__ = ["add_to"]
@@ -50,7 +49,6 @@ def add_to(commands: Any) -> None:
         help="tell how a request was answered, step by step",
         description="Tells the story of a request: who was considered, who left out, each attempt, the end.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument(
@@ -60,9 +58,7 @@ def add_to(commands: Any) -> None:
         help="its id or the beginning of it, its stream, or one of its calls (default: the last one)",
     )
     parser.add_argument("--json", action="store_true", help="as data")
-    parser.add_argument(
-        "--svg", type=Path, metavar="FILE", help="also draw it as a chart: bars on a time line"
-    )
+    parser.add_argument("--svg", metavar="FILE", help="also draw it as a chart: bars on a time line")
     parser.set_defaults(run=run)
 
 
@@ -73,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             explanation = explanation_from(journal, wanted)
     except TurnoutError as error:
         raise Failure(str(error)) from None
-    print(json.dumps(explanation.as_dict(), indent=2) if arguments.json else explanation)
+    print(_as_json(explanation) if arguments.json else explanation)
     if arguments.svg is not None:
         _draw(explanation, arguments.svg)
         if not arguments.json:
@@ -81,10 +77,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(explanation: Explanation, file: Path) -> None:
+def _as_json(explanation: Explanation) -> str:
+    import json
+
+    return json.dumps(explanation.as_dict(), indent=2)
+
+
+def _draw(explanation: Explanation, file: str) -> None:
+    from pathlib import Path
+
     from ..history.waterfall import waterfall
 
-    write_picture(file, waterfall(explanation))
+    write_picture(Path(file), waterfall(explanation))
 
 
 def _meant(journal: SqliteReader, words: str) -> str:
@@ -110,6 +114,6 @@ def _last(journal: SqliteReader) -> str:
     if stream is None:
         trimmed = journal.trimmed()
         why = f"any more: {trimmed}" if trimmed.events else "yet"
-        msg = f"journal {str(journal.path)!r} holds no request {why}"
+        msg = f"journal {journal.path!r} holds no request {why}"
         raise Failure(msg)
     return stream.partition("/")[2]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..messages.errors import TurnoutError
 from ..supervisor.face.metrics_table import NOTHING, Table, print_table, seconds
@@ -13,6 +12,9 @@ from ..supervisor.face.router import Router
 from .config import read_config
 from .failure import EXIT_FAILED, Failure
 from .findings import examined
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["add_to"]
 
@@ -51,7 +53,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Makes one minimal call to every deployment and prints who answers.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="CONFIG", help="a file in YAML; see `check`")
     parser.add_argument("--model", metavar="NAME", help="only this group, or this deployment (by its id)")

@@ -23,6 +23,9 @@ __all__ = ["main"]
 EXIT_USAGE = 2
 """As argparse has it."""
 
+COLUMNS = 80
+"""Of a page, where there is no terminal that has any."""
+
 EPILOG = """\
 Every command has a --help of its own, with examples. Exit codes: 0 done, 1 it failed and one line on
 stderr says why, 2 wrong usage, 130 Ctrl-C.
@@ -95,7 +98,7 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
         prog="turnout",
         description="Routes calls to language models over many deployments.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"turnout {__version__}")
     commands = parser.add_subparsers(
@@ -106,10 +109,35 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     return parser
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help with examples, as they were written.
+
+    One is made for each option that is added, to see what it would look like: the width is asked for here,
+    since argparse would import `shutil` for it, with all that packs and unpacks files.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """The width of the terminal, by the rules of `shutil.get_terminal_size`."""
+    with suppress(KeyError, ValueError):
+        if (said := int(os.environ["COLUMNS"])) > 0:
+            return said
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or COLUMNS  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # there is none, it is closed, it is no terminal
+        return COLUMNS
+
+
 class _CommandParser(argparse.ArgumentParser):
     """Takes options before, between and behind what else is said, and tells how its command is used."""
 
     _intermixed = False
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(formatter_class=_Help, **more)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._intermixed:  # which goes over the words twice, and asks here each time

@@ -58,7 +58,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Shows the deployments and the requests under way at a moment, or plays them.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument("--at", metavar="MOMENT", help="which moment")

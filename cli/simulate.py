@@ -78,7 +78,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Runs the router in simulated worlds of bad luck and holds it to its invariants.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "scenario",

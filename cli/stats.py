@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,6 +18,8 @@ from .progress import Progress
 from .sparkline import sparkline
 
 if TYPE_CHECKING:
+    import argparse
+
     from ..actors.usage.state import UsageState
 
 __all__ = ["add_to"]
@@ -57,7 +58,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Prints requests, failures, tokens, costs and times from the journal in a file.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument("--json", action="store_true", help="print what get_usage_stats() gives")

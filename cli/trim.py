@@ -52,7 +52,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Removes events that are too old, or too many, and keeps what is still needed.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument("--max-age", type=_age, metavar="AGE", help=f"like {_plain(HOW_SECONDS)}")

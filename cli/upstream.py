@@ -56,7 +56,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description=f"Runs {HELP}. Chat completions (streams, tools, usage), models, and Azure's paths.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="to listen on (0: any free one)")

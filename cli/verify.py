@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from itertools import groupby
 from operator import attrgetter
@@ -19,6 +18,7 @@ from .journals import add_journal
 from .progress import Progress
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from ..actors.journal.sqlite_history import Row
@@ -50,7 +50,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description="Checks every event and every snapshot of a journal.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_journal(parser)
     parser.add_argument("--json", action="store_true", help="the report as data")

@@ -96,7 +96,7 @@ class Replay:
         self._history = SqliteHistory(self._reader)
 
     def __repr__(self) -> str:
-        return f"<Replay {str(self._reader.path)!r}>"
+        return f"<Replay {self._reader.path!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +199,7 @@ class Replay:
     def _must_be_kept(self, position: int) -> None:
         trimmed = self._reader.trimmed()
         if position < trimmed.position:
-            msg = f"journal {str(self._reader.path)!r}: that moment is gone: {trimmed}"
+            msg = f"journal {self._reader.path!r}: that moment is gone: {trimmed}"
             raise ConfigurationError(msg)
 
     def _rebuild(self, world: World, stream: str, position: int, at: float) -> None:

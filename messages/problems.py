@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +81,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
             pool.setdefault(candidate.lower(), candidate)
             if len(pool) == MAX_COMPARED:
                 break
+    import difflib  # noqa: PLC0415  (most names are right)
+
     close = difflib.get_close_matches(wanted, pool, n=1)
     return pool[close[0]] if close else None
 

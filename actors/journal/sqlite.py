@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,7 +35,6 @@ from .sqlite_file import FileLock, open_for_reading, open_for_writing
 from .sqlite_reader import LAST_POSITION, SqliteReader
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from .codec import Recorded
@@ -69,9 +68,10 @@ class SqliteStore(SqliteReader):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path = Path(path).resolve()
-        if not self.path.parent.is_dir():
-            msg = f"journal {str(self.path)!r}: there is no folder {str(self.path.parent)!r}"
+        self.path = os.path.realpath(path)
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            msg = f"journal {self.path!r}: there is no folder {folder!r}"
             raise ConfigurationError(msg)
         self._lock = FileLock(self.path)
         try:
@@ -90,7 +90,7 @@ class SqliteStore(SqliteReader):
         """Router time after which another snapshot of a stream is kept, beside the latest."""
 
     def __repr__(self) -> str:
-        return f"<SqliteStore {str(self.path)!r}{' · closed' if self._closed else ''}>"
+        return f"<SqliteStore {self.path!r}{' · closed' if self._closed else ''}>"
 
     # -- writing
 
@@ -153,7 +153,7 @@ class SqliteStore(SqliteReader):
             if self._trim is not None:
                 self._trim.close()
             if not self._trimmed_to and not sqlite_trim.shrinks(self._database):
-                log.warning("journal %r %s", str(self.path), STAYS_LARGE)
+                log.warning("journal %r %s", self.path, STAYS_LARGE)
             self._trimmed_to = cut
             self._trim = sqlite_trim.trim(self._database, self._transaction, cut, reason, now)
         try:
@@ -178,11 +178,11 @@ class SqliteStore(SqliteReader):
         """What SQLite says, as our error. A file that was moved away takes writes, and loses them."""
         try:
             if self._closed or _identity(self.path) != self._file:
-                msg = f"journal {str(self.path)!r} was {'closed' if self._closed else 'removed or replaced'}"
+                msg = f"journal {self.path!r} was {'closed' if self._closed else 'removed or replaced'}"
                 raise JournalError(msg)
             yield
         except sqlite3.Error as error:
-            msg = f"journal {str(self.path)!r}: {error}"
+            msg = f"journal {self.path!r}: {error}"
             raise JournalError(msg) from error
 
     # -- the end
@@ -196,10 +196,10 @@ class SqliteStore(SqliteReader):
         self._lock.release()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     """Which file this is, whatever its name; None when there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -5,12 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from typing import TYPE_CHECKING
 
 from ...messages.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = [
     "APPLICATION_ID",
@@ -108,19 +104,19 @@ class FileLock:
         ConfigurationError: another router has the file, or its folder cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        name = path.with_name(path.name + ".lock")
+    def __init__(self, path: str) -> None:
+        name = f"{path}.lock"
         try:
             self._file: int | None = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            msg = f"journal {str(path)!r} cannot be opened: {error.strerror} ({name.name})"
+            msg = f"journal {path!r} cannot be opened: {error.strerror} ({os.path.basename(name)})"
             raise ConfigurationError(msg) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             owner = os.read(self._file, 32).decode("ascii", "replace").strip()
             os.close(self._file)
-            msg = f"journal {str(path)!r} is in use by another router (process {owner or 'unknown'})"
+            msg = f"journal {path!r} is in use by another router (process {owner or 'unknown'})"
             raise ConfigurationError(msg) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
@@ -132,7 +128,7 @@ class FileLock:
             self._file = None
 
 
-def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def open_for_writing(path: str, busy_seconds: float) -> sqlite3.Connection:
     """A connection to the journal at `path`, which is made when there is none.
 
     Raises:
@@ -158,22 +154,22 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
     return database
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> ConfigurationError:
-    return ConfigurationError(f"journal {str(path)!r} cannot be opened: {error}")
+def _unusable(path: str, error: sqlite3.Error) -> ConfigurationError:
+    return ConfigurationError(f"journal {path!r} cannot be opened: {error}")
 
 
-def _set_up(database: sqlite3.Connection, path: Path) -> None:
+def _set_up(database: sqlite3.Connection, path: str) -> None:
     database.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others stay as they are
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     _claim(database, path)
     if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        msg = f"journal {str(path)!r} is on a file system that SQLite cannot keep a write-ahead log on"
+        msg = f"journal {path!r} is on a file system that SQLite cannot keep a write-ahead log on"
         raise ConfigurationError(msg)
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
 
-def _claim(database: sqlite3.Connection, path: Path) -> None:
+def _claim(database: sqlite3.Connection, path: str) -> None:
     """See that the file is ours, or empty and thus ours from now on. Changes nothing of others."""
     ours = database.execute("PRAGMA application_id").fetchone()[0]
     if ours == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
@@ -187,7 +183,7 @@ def _claim(database: sqlite3.Connection, path: Path) -> None:
         database.executescript(_LATER_SCHEMA)
 
 
-def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> set[str]:
+def check_that_it_is_ours(database: sqlite3.Connection, path: str) -> set[str]:
     """See that the file is a journal that this Turnout understands; the tables it has.
 
     Raises:
@@ -200,26 +196,26 @@ def check_that_it_is_ours(database: sqlite3.Connection, path: Path) -> set[str]:
         what = (
             "is a SQLite database of something else" if something else "is empty: no router was started on it"
         )
-        msg = f"journal {str(path)!r} {what}"
+        msg = f"journal {path!r} {what}"
         raise ConfigurationError(msg)
     if version != SCHEMA_VERSION:
         msg = (
-            f"journal {str(path)!r} has schema version {version}; this Turnout knows {SCHEMA_VERSION}: "
+            f"journal {path!r} has schema version {version}; this Turnout knows {SCHEMA_VERSION}: "
             "use the newer one that wrote it"
         )
         raise ConfigurationError(msg)
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "snapshots"} <= tables:
-        msg = f"journal {str(path)!r} is damaged: it lacks tables"
+        msg = f"journal {path!r} is damaged: it lacks tables"
         raise ConfigurationError(msg)
     return tables
 
 
-def cut_short(path: Path) -> str:
+def cut_short(path: str) -> str:
     """What to add to an error about a file that lacks its end; nothing when it has all it says it has."""
     try:
-        there = path.stat().st_size
-        with path.open("rb") as file:
+        there = os.stat(path).st_size
+        with open(path, "rb") as file:
             header = file.read(HEADER_BYTES)
     except OSError:
         return ""
@@ -230,10 +226,15 @@ def cut_short(path: Path) -> str:
     return f" (it is cut short: {there:,} of its {size:,} bytes are there)" if there < size else ""
 
 
-def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _address(path: str) -> str:
+    """The file as a URI, in which only these characters mean something to SQLite."""
+    return "file://" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def open_for_reading(path: str, busy_seconds: float) -> sqlite3.Connection:
     """A connection that sees what is committed and cannot write."""
     return sqlite3.connect(
-        f"{path.as_uri()}?mode=ro",
+        f"{_address(path)}?mode=ro",
         uri=True,
         timeout=busy_seconds,
         isolation_level=None,
@@ -241,12 +242,12 @@ def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
     )
 
 
-def has_log(path: Path) -> bool:
+def has_log(path: str) -> bool:
     """Whether some of what was written is, or may be, in the write-ahead log beside the file."""
-    return path.with_name(path.name + "-wal").exists()
+    return os.path.exists(f"{path}-wal")
 
 
-def open_for_looking(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def open_for_looking(path: str, busy_seconds: float) -> sqlite3.Connection:
     """The same beside nobody, or beside the router that has the file; no other file is made.
 
     A journal that nobody has open has no write-ahead log. SQLite would make one, and leave it there, so the
@@ -255,5 +256,5 @@ def open_for_looking(path: Path, busy_seconds: float) -> sqlite3.Connection:
     if has_log(path):
         return open_for_reading(path, busy_seconds)
     return sqlite3.connect(
-        f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        f"{_address(path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
     )

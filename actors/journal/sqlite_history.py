@@ -63,7 +63,7 @@ class SqliteHistory:
         self._tables = {name for (name,) in reader._ask("SELECT name FROM sqlite_master")}
 
     def __repr__(self) -> str:
-        return f"<SqliteHistory {str(self._reader.path)!r}>"
+        return f"<SqliteHistory {self._reader.path!r}>"
 
     @property
     def _snapshot_tables(self) -> list[str]:
@@ -99,7 +99,7 @@ class SqliteHistory:
         tables = self._snapshot_tables
         places = {place for table in tables for place in self._reader._ask(_PLACES.format(table))}
         if any(type(stream) is not str or type(position) is not int for stream, position in places):
-            msg = f"journal {str(self._reader.path)!r} is damaged: a snapshot is nobody's, or of no position"
+            msg = f"journal {self._reader.path!r} is damaged: a snapshot is nobody's, or of no position"
             raise JournalError(msg)
         return sorted(places)
 

@@ -5,12 +5,13 @@ Nothing here locks the file or changes it; what is committed is seen.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import threading
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -21,7 +22,6 @@ from .ports import JournalError, Snapshot, Trimmed, UnreadableEventError
 from .sqlite_file import check_that_it_is_ours, cut_short, open_for_looking
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection, Iterator
     from types import TracebackType
 
@@ -86,7 +86,7 @@ class SqliteReader:
         connection: one that cannot write.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: str, connection: sqlite3.Connection) -> None:
         self.path = path
         self._reader = connection
         self._reading = threading.Lock()
@@ -98,10 +98,10 @@ class SqliteReader:
         Raises:
             ConfigurationError: there is no such file, or it is no journal of ours.
         """
-        file = Path(path).resolve()
-        if not file.is_file():
-            what = "this is no file" if file.exists() else "there is no such file"
-            msg = f"journal {str(file)!r}: {what}"
+        file = os.path.realpath(path)
+        problem = _problem_with(file)
+        if problem is not None:
+            msg = f"journal {file!r}: {problem}"
             raise ConfigurationError(msg)
         try:
             connection = open_for_looking(file, busy_seconds)
@@ -111,12 +111,12 @@ class SqliteReader:
                 connection.close()
                 raise
         except DAMAGED as error:
-            msg = f"journal {str(file)!r} cannot be read: {error}{cut_short(file)}"
+            msg = f"journal {file!r} cannot be read: {error}{cut_short(file)}"
             raise ConfigurationError(msg) from None
         return SqliteReader(file, connection)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {str(self.path)!r}>"
+        return f"<{type(self).__name__} {self.path!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -191,7 +191,7 @@ class SqliteReader:
             with self._reading:
                 return self._reader.execute(query, args).fetchall()
         except DAMAGED as error:
-            msg = f"journal {str(self.path)!r} cannot be read: {error}{cut_short(self.path)}"
+            msg = f"journal {self.path!r} cannot be read: {error}{cut_short(self.path)}"
             raise JournalError(msg) from error
 
     def rows_asked(self, query: str, *args: Any) -> list[Row]:
@@ -205,7 +205,7 @@ class SqliteReader:
             if not (
                 type(stream) is type(events) is str and type(last) is type(version) is type(batch) is int
             ):
-                msg = f"journal {str(self.path)!r} is damaged: row {last} lacks what every row has"
+                msg = f"journal {self.path!r} is damaged: row {last} lacks what every row has"
                 raise JournalError(msg)
         return rows
 
@@ -236,6 +236,16 @@ class SqliteReader:
         return next(
             (found.position for found in self._of_all(low) if found.at > at), self.last_position() + 1
         )
+
+
+def _problem_with(file: str) -> str | None:
+    """Why there is no journal to be looked into, if that is plain without a look."""
+    try:
+        return None if stat.S_ISREG(os.stat(file).st_mode) else "this is no file"
+    except (FileNotFoundError, NotADirectoryError):
+        return "there is no such file"
+    except OSError as error:
+        return str(error.strerror)
 
 
 def events_of(row: Row, after: int, types: Collection[str] | None = None) -> Iterator[Recorded]:

@@ -43,7 +43,6 @@ def add_to(commands: Any) -> None:
         help=HELP,
         description=f"Sends {HELP}.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--requests", type=_count, default=200, metavar="N", help="(%(default)s)")
     parser.add_argument("--rate", type=_rate, default=18.0, metavar="N", help="a second (%(default)g)")

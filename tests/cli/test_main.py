@@ -1,6 +1,7 @@
 """The commands as a person at a terminal meets them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ MODELS = {
     "cuts": Behaviour(cut_streams=1.0),
     "slow": Behaviour(latency=Span(3600.0)),
 }
+
+MOCKED = {"model": "openai/m", "api_key": "none", "mock_response": "Hello yourself"}
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +230,39 @@ def test_who_looks_into_a_journal_does_not_wait_for_what_a_router_needs(command)
     program = f"import sys, turnout.cli.{command}; print(*sys.modules)"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"aiohttp", "asyncio", "httpx", "pydantic", "pykka", "yaml"} & {*imported.stdout.split()}
+
+
+def test_a_story_is_told_without_what_only_some_commands_need(tmp_path):
+    """Once, in a process that did not import it for its own start, as an editable install imports pathlib."""
+    file = tmp_path / "turnout.db"
+    with turnout.Router(
+        model_list=[{"model_name": "m", "litellm_params": MOCKED}], journal=f"sqlite:///{file}"
+    ) as router:
+        router.ask(turnout.CompletionRequest(model="m", messages=[{"role": "user", "content": "Hello"}]))
+    program = f"""
+import sys
+before = {{*sys.modules}}
+from turnout.cli.main import main
+assert main(["explain", {str(file)!r}]) == 0
+print(*{{*sys.modules}} - before, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 'for "m": answered' in done.stdout
+    imported = {*done.stderr.split()}
+    assert "msgspec" in imported
+    assert not {"difflib", "json", "lzma", "pathlib", "shutil", "urllib.parse"} & imported
+
+
+@pytest.mark.parametrize("said", ["60", "120", " 70 ", "", "0", "-1", "wide", None])
+def test_help_is_as_wide_as_the_terminal_or_a_page(said, monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("COLUMNS", said)
+    width = shutil.get_terminal_size((80, 24)).columns
+    with pytest.raises(SystemExit):
+        main(["ask", "--help"])
+    usage = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert width - 40 < max(map(len, usage)) <= width - 2
 
 
 def test_help_knows_every_command_and_a_misspelt_one_is_told_with_all_of_them(capsys):

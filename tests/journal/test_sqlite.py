@@ -12,6 +12,7 @@ from turnout.actors.journal import writer
 from turnout.actors.journal.codec import Recorded
 from turnout.actors.journal.ports import JournalError, Snapshot, UnreadableEventError, UnwritableEventError
 from turnout.actors.journal.sqlite import SqliteStore
+from turnout.actors.journal.sqlite_reader import SqliteReader
 from turnout.actors.journal.store import Journal
 from turnout.messages.errors import ConfigurationError
 from turnout.messages.events import CallOpened
@@ -375,3 +376,5 @@ def test_a_folder_with_odd_characters_is_fine(tmp_path):
     assert list(store.read()) == [line(1)]
     store.close()
     assert (folder / "x?mode=memory.db").is_file()
+    with SqliteReader.open(folder / "x?mode=memory.db") as journal:
+        assert list(journal.read()) == [line(1)]
