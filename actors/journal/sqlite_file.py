@@ -37,9 +37,9 @@ PAGE_BYTES = 16_384
 CACHE_KIB = 32_768
 """More than a commit ever touches."""
 
-CHECKPOINT_PAGES = 512
-"""Pages in the write-ahead log, 8 MB, at which the writer copies them into the file: SQLite's own 1000 are
-meant for pages a quarter of ours, and leave twice as much to be copied while somebody waits for the close."""
+CHECKPOINT_PAGES = 256
+"""Pages in the write-ahead log, 4 MB, at which the writer copies them into the file: as much as SQLite's own
+1000 are meant for, with pages a quarter of ours. More would be copied while somebody waits for the close."""
 
 _SCHEMA = """
 BEGIN IMMEDIATE;
