@@ -19,6 +19,7 @@ from ..messages.errors import TurnoutError
 from .config import read_config, yaml_reader
 from .failure import Failure
 from .journals import add_journal
+from .once import told_once
 from .pictures import check_place, write_picture
 from .progress import Progress
 
@@ -143,7 +144,7 @@ def _read(arguments: argparse.Namespace) -> Backtest:
 
 def _play(backtest: Backtest, setups: Sequence[Setup], seeds: int) -> Comparison:
     plays = seeds * (1 + len(setups))
-    with Progress("requests", plays * len(backtest.record.arrivals)) as progress:
+    with told_once(), Progress("requests", plays * len(backtest.record.arrivals)) as progress:
         return backtest.run(setups, seeds=seeds, progress=progress.step)
 
 

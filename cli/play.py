@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..messages.errors import ConfigurationError, TurnoutError
 from ..testing.scenarios import chart, load_scenario, located, play, table
 from .failure import Failure
+from .once import told_once
 from .pictures import check_place, write_picture
 from .progress import Progress
 
@@ -30,7 +31,7 @@ def play_scenario(path: Path, seeds: int, svg: Path | None) -> int:
     usual: list[Figures] = []
     real: list[Figures] = []
     try:
-        with Progress("minutes", minutes) as progress:
+        with told_once(), Progress("minutes", minutes) as progress:
             for seed in range(1, seeds + 1):
                 if scenario.happens:
                     usual.append(play(scenario, seed, calm=True, tick=lambda _: progress.step("without")))

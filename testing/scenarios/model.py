@@ -26,6 +26,9 @@ PARAMS = frozenset({"custom_llm_provider", "model", *PARAM_FIELDS, *ALIASES, *NO
 OFTEN = ("rpm", "tpm", "max_parallel_requests", "weight", "order", "tags", "timeout", "cooldown_time")
 """The parameters that a scenario is most likely about."""
 
+ALIKE = frozenset({"cache_responses", "prompt_cache_affinity"})
+"""Settings by which it matters how alike requests are, and those of a scenario are all the same."""
+
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
@@ -179,7 +182,11 @@ class Scenario(Settings):
 
     def _not_theirs(self) -> str | None:
         taken = sorted(OWN & {*self.router})
-        return f"router.{taken[0]}: a scenario is played with one of its own: leave it out" if taken else None
+        if taken:
+            return f"router.{taken[0]}: a scenario is played with one of its own: leave it out"
+        alike = sorted(name for name in ALIKE if self.router.get(name))
+        why = "a scenario does not say how alike its requests are"
+        return f"router.{alike[0]}: {why}: leave it out" if alike else None
 
     def _in_vain(self, number: int) -> str | None:
         """The first parameter of a deployment that is for its provider, who plays no part here."""

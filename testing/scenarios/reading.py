@@ -53,7 +53,7 @@ def located(path: Path, said: str) -> str:
     """What a router says of a scenario, with the file and the line; settings under the key they stand in."""
     root = _composed(path)
     if not said.startswith(("deployments[", "traffic[")):
-        said = f"router: {said}" if said.startswith("unknown ") else f"router.{said}"
+        said = f"router.{said}" if _KEY.match(said) else f"router: {said}"
         said = _UNKNOWN.sub(r"unknown key '\1'", said)
     return f"{path.name}{_line(root, said)}: {said}"
 

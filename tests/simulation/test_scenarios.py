@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from turnout.history.drawing import SHADE, WIDTH
 from turnout.supervisor.face.metrics_table import cells
 from turnout.testing import FakeClock
 from turnout.testing.drawing import CHAR_WIDTH, EDGE, Axis, Panels
-from turnout.testing.scenarios import Scenario, chart, load_scenario, play, table
+from turnout.testing.scenarios import Scenario, chart, load_scenario, located, play, table
+from turnout.testing.scenarios.model import ALIKE
 from turnout.testing.scenarios.play import _behaviour, _schedule
 from turnout.testing.scenarios.upstream import Upstream
 
@@ -395,3 +398,25 @@ def test_one_seed_has_no_mean(tmp_path, capsys):
     path = _written(tmp_path / "what-if.yaml", FILE)
     assert main(["simulate", str(path), "--seeds", "1"]) == 0
     assert capsys.readouterr().out.startswith("scenario: 5 min, 1 seed\n")
+
+
+@pytest.mark.parametrize("name", sorted(ALIKE))
+def test_what_depends_on_how_alike_requests_are_is_refused(tmp_path, name):
+    path = tmp_path / "what-if.yaml"
+    load_scenario(_written(path, FILE + f"router: {{{name}: false}}\n"))
+    with pytest.raises(ConfigurationError, match=rf"line 6: router\.{name}: a scenario does not say"):
+        load_scenario(_written(path, FILE + f"router: {{{name}: true}}\n"))
+
+
+def test_what_a_router_says_in_a_sentence_is_no_key(tmp_path):
+    path = _written(tmp_path / "what-if.yaml", FILE + "router: {num_retries: 1}\n")
+    assert located(path, "a router needs a roof: build one") == (
+        "what-if.yaml, line 6: router: a router needs a roof: build one"
+    )
+
+
+def test_a_warning_is_told_once_and_not_with_each_play(tmp_path):
+    path = _written(tmp_path / "what-if.yaml", FILE + HAPPENS + "router: {fallbacks: [{gpt-4: [nope]}]}\n")
+    words = [sys.executable, "-m", "turnout", "simulate", str(path), "--seeds", "2"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    assert ended.stderr.count("no model group 'nope'") == 1
