@@ -50,6 +50,21 @@ _WISHES: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
 """What a request may bring along: the field, once in how many requests, and its values."""
 
 
+_TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}}
+_PICTURE = [
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]}
+]
+
+_NEEDS: tuple[tuple[str, int, tuple[Any, ...]], ...] = (
+    ("allowed_model_region", 3, ("eu", "us", "eu-west-1")),
+    ("tools", 5, (_TOOLS,)),
+    ("response_format", 6, (_SCHEMA, {"type": "json_object"})),
+    ("messages", 8, (_PICTURE,)),
+)
+"""The same in a world of regions."""
+
+
 @define(eq=False)
 class SimulatedCaller:
     """One who asked.
@@ -186,6 +201,9 @@ class Callers:
                 fields[name] = chance.choice(values)
         if chance.one_in(8):
             fields["fallbacks"] = chance.subset(self._names)
+        for name, one_in, values in _NEEDS if "regions" in self.options.particulars else ():
+            if chance.one_in(one_in):
+                fields[name] = chance.choice(values)
         return fields
 
     # -- after each step of the world

@@ -100,6 +100,12 @@ MARKS: Mapping[str, str] = {
     "health check failed": "a deployment is left out while another of its group is well",
     "found well again by a check": "and takes calls again",
     "served though it failed a check": "nobody who was well could take the call",
+    "checked in the background": "in a round that nobody asked for",
+    # where, and what
+    "served in the right region": "others of the group are not where the request may go",
+    "served by one who can": "others of the group cannot do what is asked for",
+    "turned away for its region": "nobody is where the request may go, or who is may not serve it otherwise",
+    "turned away for its capability": "nobody can do what is asked for",
     # the journal
     "journal failing": "a write raised",
     "journal outcome unknown": "a write raised and was durable all the same",

@@ -1,4 +1,4 @@
-"""What only some worlds have: budgets. Drawn last, so that all else is what it is without them."""
+"""What only some worlds have: budgets, rounds of checks, regions. Drawn last: all else is as without them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .chance import Chance
 
-__all__ = ["GUESTS_BUDGETS", "PARTICULARS", "PRICES", "draw_budget", "draw_particulars"]
+__all__ = [
+    "ABILITIES",
+    "GUESTS_BUDGETS",
+    "PARTICULARS",
+    "PRICES",
+    "REGIONS",
+    "draw_budget",
+    "draw_particulars",
+]
 
 PARTICULARS = "particulars"
 """For what it is drawn which of them there are, and how they are set."""
@@ -17,6 +25,9 @@ PRICES = (
     {"input_cost_per_token": 3e-5, "output_cost_per_token": 6e-5},
 )
 """A call that is expected to give 256 tokens is set half a cent aside for, or a cent and a half."""
+
+REGIONS = (None, "eu", "eu-west-1", "eu-west-2", "us", "eastus")
+ABILITIES = ("function_calling", "response_schema", "vision")
 
 _PROVIDERS = ("openai", "mistral")
 _TAGS = ("paid", "fast")
@@ -37,7 +48,30 @@ def draw_particulars(
     if its.one_in(3):
         drawn.add("budgets")
         _draw_budgets(chance, model_list, settings)
+    if its.one_in(4):
+        drawn.add("rounds")
+        settings["health_check_interval"] = its.choice((20.0, 5.0, 60.0))
+        for entry in model_list:
+            if chance.part(entry["model_info"]["id"]).one_in(8):
+                entry["model_info"]["health_check"] = "on_demand"
+    if its.one_in(4):
+        drawn.add("regions")
+        settings["enable_pre_call_checks"] = True
+        for entry in model_list:
+            _draw_abilities(chance.part(entry["model_info"]["id"]), entry)
     return frozenset(drawn)
+
+
+def _draw_abilities(its: Chance, entry: dict[str, Any]) -> None:
+    """Where it is, and what it says that it cannot do."""
+    region = its.choice(REGIONS)
+    if region is not None:
+        entry["litellm_params"]["region_name"] = region
+    for ability in ABILITIES:
+        if its.one_in(4):
+            entry["model_info"][f"supports_{ability}"] = False
+    if its.one_in(6):
+        entry["litellm_params"]["drop_params"] = True
 
 
 def draw_budget(chance: Chance, limits: tuple[float, ...], reset: str = "budget_reset") -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_a_world_of_one_group_has_its_deployments_by_their_new_names():
 
 def test_a_broken_core_is_caught_and_its_history_made_short(two_probes):
     """I2"""
-    worlds = (run_seed(seed) for seed in range(20, 100))
+    worlds = (run_seed(seed) for seed in range(238, 300))
     failed = next(world for world in worlds if not world.ok and world.requests < SMALL)
     assert failed.invariant == "I2"
     shrunk = shrink(failed, Effort(runs=40, seconds=math.inf))

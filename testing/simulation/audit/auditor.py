@@ -28,6 +28,7 @@ from .living import Living
 from .money_book import MoneyBook
 from .open_requests import OpenRequests
 from .replies import Replies
+from .rounds import AFTER_A_CRASH, RoundsBook
 from .shadow import treasury_on
 from .usage import usage_is_what_was_told
 
@@ -58,6 +59,7 @@ class Auditor:
         downtime: when actors were dead.
         living: the deployments themselves, beside their books.
         money: all budgets.
+        rounds: of health checks in the background.
     """
 
     def __init__(self, rules: Rulebook, callers: Callers, upstream: SimulatedUpstream, marks: Marks) -> None:
@@ -73,6 +75,8 @@ class Auditor:
         self._open = OpenRequests(rules, callers, marks, self.deployments, self.downtime, self.money)
         self._attempts = Attempts(rules, callers, upstream)
         self._replies = Replies(callers, upstream, marks)
+        asked_for = "checks" in upstream.faults
+        self.rounds = RoundsBook(rules, self.deployments, marks, asked_for=asked_for)
         self._heard: list[Recorded] = []
         self.router: Router = None  # type: ignore[assignment]  # from `watch`
 
@@ -139,6 +143,7 @@ class Auditor:
             self.money.crashed(now, lost=self.router._journal.health().lost)
         elif role == "supervisor":
             self._replies.supervisor_died = True
+        self.rounds.excuse(now + AFTER_A_CRASH)
         self.downtime.crashed(role, name, now)
         self._open.crashed(role, name, self.router._journal.position, now)
 
@@ -189,6 +194,7 @@ class Auditor:
             said = self.upstream.limits.pop(event.call_id, None) if type(event) is CallSucceeded else None
             if said is not None:
                 book.foretell_limits(said, item.at)
+        self.rounds.heard(name, event, item.at)
         self.living.touched(name, event, item.at)
 
     def _of_attempt(self, name: str, event: Event, at: float) -> None:
@@ -234,6 +240,7 @@ class Auditor:
             book.change(rules, at)
             self.living.changed(name)
         book.crashed_at = at
+        self.rounds.excuse(at)
         self.money.changed(name)
 
     def _of_request(self, name: str, item: Recorded) -> None:
@@ -259,7 +266,8 @@ class Auditor:
         self.living.look(now)
         self.living.were_recorded_first(now)
         if self.money.on:
-            self.money.look(self.living.treasury(), self.living.actor, now)
+            self.money.look(self.living.service("treasury"), self.living.actor, now)
+        self.rounds.look(self.living.service("health"), now)
         self._replies.come_after_their_record(now)
         self._replies.are_there(self.requests, now)
         self._open.nobody_is_late(now)
@@ -275,4 +283,5 @@ class Auditor:
     def excuse_lateness(self, now: float) -> None:
         """Nothing could be done until now: what fell due meanwhile is late, and rightly so."""
         self.downtime.slept_until = now
+        self.rounds.excuse(now)
         self._open.excuse(now)

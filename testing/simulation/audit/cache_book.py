@@ -48,7 +48,10 @@ class CacheBook:
         model = fields["model"]
         asked = (model, str(fields["messages"]), fields.get("max_tokens"), bool(fields.get("stream")))
         tags = sorted(fields.get("tags", ())) if self.rules.settings.get("enable_tag_filtering") else ()
-        return repr((*asked, tags))
+        needs = [str(fields.get(name)) for name in ("tools", "response_format")]
+        checks = self.rules.settings.get("enable_pre_call_checks")
+        region = fields.get("allowed_model_region") if checks else None
+        return repr((*asked, tags, needs, region))
 
     def shares(self, fields: dict[str, Any]) -> bool:
         """Whether a request may wait for the answer to an equal one."""

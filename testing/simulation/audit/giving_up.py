@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["fell_back", "gave_the_group_up", "gave_up"]
 
 
+_TURNED_AWAY = ("NoDeploymentsAvailable", "UnsupportedParamsError")
+
+
 def fell_back(request: RequestBook, event: FellBack, at: float) -> None:
     """The next of its fallbacks is asked, with nothing left to try or under way where it was."""
     request.must(not request.under_way(), "I6", "it fell back with a call under way", at)
@@ -59,7 +62,7 @@ def gave_up(request: RequestBook, event: RequestFailed, at: float) -> None:
     """All fallbacks must have been tried, and the first group's error is the one that is told."""
     mark_reasons(request, event.left_out)
     gave_the_group_up(request, at)
-    if event.error == "NoDeploymentsAvailable":
+    if event.error in _TURNED_AWAY:
         request.marks.sometimes("nobody available")
         if any(item.reason == "tags" for item in event.left_out):
             request.marks.sometimes("nobody with the tags")
@@ -83,12 +86,24 @@ def gave_up(request: RequestBook, event: RequestFailed, at: float) -> None:
     request.must(left is None, "I6", f"it gave up, and {left} was not tried", at)
 
 
+def _somebody_is_able(request: RequestBook, at: float) -> bool:
+    """Whether one of those who are surely there could do what is asked for."""
+    fields, rules = request.fields, request.rules
+    assert fields is not None
+    if request.only is not None:
+        return rules.able(fields, request.only)
+    there = [name for name in members(request) if not request.books[name].doubtful(at)]
+    return any(rules.suits(fields, name) is not None for name in there)
+
+
 def _fails_for_a_reason(request: RequestBook, event: RequestFailed, at: float) -> None:
     """Its last attempt's, or since there was none."""
     if request.error is not None:
         right = {request.error.error}
     else:
         right = {"NoDeploymentsAvailable", "NotFoundError"}
+        if event.error == "UnsupportedParamsError" and not _somebody_is_able(request, at):
+            right = {event.error}
         if any(request.books[name].crashed_at > 0 for name in members(request)):
             right.add("ServiceUnavailableError")  # its group may be out of rotation
     if not request.history:

@@ -46,6 +46,7 @@ def misses_a_hedge(request: RequestBook, due: float, now: float) -> list[str]:
         for name in idle_others(request, now)
         if name not in calls
         and request.books[name].changed_at < due - STALE
+        and not request.money.moved(name, due - STALE)
         and request.books[name].rules.rpm is None
         and request.books[name].rules.tpm is None
         and not request.books[name].trips

@@ -87,9 +87,9 @@ class Living:
         ref = self.router._switchboard.deployments.get(name)
         return None if ref is None or not ref.is_alive() else ref._actor_weakref()
 
-    def treasury(self) -> Any:
-        """The Treasury's actor, None while it is dead."""
-        ref = self.router._switchboard.services.get("treasury")
+    def service(self, name: str) -> Any:
+        """The actor of a service, None while it is dead."""
+        ref = self.router._switchboard.services.get(name)
         return None if ref is None or not ref.is_alive() else ref._actor_weakref()
 
     def touched(self, name: str, event: Event, at: float) -> None:

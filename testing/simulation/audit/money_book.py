@@ -333,10 +333,11 @@ class MoneyBook:
 
     def _is_what_it_cost(self, event: BudgetSettled, reserved: Reservation, at: float) -> None:
         """What its deployment says; when one of the two has crashed since nobody may know."""
-        crashed = reserved.in_doubt or self.books[reserved.deployment_id].crashed_at >= reserved.at - STALE
-        if (event.cost is None and crashed) or not self._judging:
+        if not self._judging:
             return
-        if reserved.in_doubt and reserved.over_at is None:  # it may never have begun
+        crashed_at = max(self.crashed_at, self.books[reserved.deployment_id].crashed_at)
+        crashed = reserved.in_doubt or crashed_at >= reserved.at - STALE
+        if crashed and (event.cost is None or reserved.over_at is None):  # it may never have begun
             return
         if not reserved.started:
             right = event.cost == 0.0

@@ -25,6 +25,9 @@ def chosen_in_turn(request: RequestBook, fields: dict[str, Any], name: str, at: 
     request.must(not nearer, "choice", f"{what}, and {nearer} are nearer", at)
     if request.rules.settings.get("enable_tag_filtering") and "tags" in fields:
         request.marks.sometimes("a default served" if rank else "the right tags served")
+    if any(not request.rules.able(fields, other) for other in members(request)):
+        marked = "allowed_model_region" in fields
+        request.marks.sometimes("served in the right region" if marked else "served by one who can")
     book = request.books[name]
     if book.sick and book.sick_at < at - STALE:
         request.marks.sometimes("served though it failed a check")

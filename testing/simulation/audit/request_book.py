@@ -186,6 +186,9 @@ class RequestBook:
         self.must(decision.group == self.group, "I6", f"{decision.group} chose, {self.group} was asked", at)
         self.must(self.rules.may_serve(self.group, name), "I6", f"{name} is not of {self.group}", at)
         self.must(self.only in (None, name), "I6", f"{name} was picked, {self.only} was named", at)
+        if self.fields is not None:
+            able = self.rules.able(self.fields, name)
+            self.must(able, "choice", f"{name} cannot do that, or not there, and was picked", at)
         self.strategies.consistent(decision, at)
         if self.only is None and self.fields is not None:
             chosen_in_turn(self, self.fields, name, at)

@@ -50,6 +50,16 @@ _POLICY_WORD = {
     "InternalServerError": "InternalServerError",
 }
 
+_NEEDS = ("function_calling", "response_schema", "vision")
+_IS_IN: dict[str | None, tuple[str, ...]] = {
+    "eu": ("eu",),
+    "eu-west-1": ("eu", "eu-west-1"),
+    "eu-west-2": ("eu-west-2",),  # London
+    "us": ("us",),
+    "eastus": ("us", "eastus"),
+}
+"""What a request may ask for to be served there."""
+
 
 @frozen
 class DeploymentRules:
@@ -74,6 +84,9 @@ class DeploymentRules:
     provider: str = ""
     budget: Terms | None = None
     prompt_price: float | None = None
+    region: str | None = None
+    lacks: frozenset[str] = frozenset()
+    is_checked: bool = True
 
     def counted(self, error: str) -> bool:
         """Whether a failure speaks against the deployment."""
@@ -136,12 +149,23 @@ class Rulebook:
         home = self.deployments[deployment_id].group
         return home == group or home in self.substitutes.get(group, ())
 
+    def able(self, fields: dict[str, Any], deployment_id: str) -> bool:
+        """Whether it is where the request may go, and can do what is asked for ("Checks before a call")."""
+        if not self.settings.get("enable_pre_call_checks"):
+            return True
+        rules, wanted = self.deployments[deployment_id], fields.get("allowed_model_region")
+        if wanted is not None and wanted not in _IS_IN.get(rules.region, ()):
+            return False
+        return rules.lacks.isdisjoint(_needs(fields))
+
     def suits(self, fields: dict[str, Any], deployment_id: str) -> int | None:
         """How far a deployment's tags are from those a request asks for: only the nearest of a group serve.
 
         0: it has them; 1: it is for those whom nobody else is for; 2: it has none of either and none are
         asked for; None: it may not serve (SEMANTICS, "Tags").
         """
+        if not self.able(fields, deployment_id):
+            return None
         if not self.settings.get("enable_tag_filtering"):
             return 0
         asked, has = fields.get("tags", ()), self.deployments[deployment_id].tags
@@ -236,6 +260,24 @@ class Rulebook:
         return {group: targets for row in self.settings.get(name, []) for group, targets in row.items()}
 
 
+def _is_lacking(need: str, params: dict[str, Any], info: dict[str, Any]) -> bool:
+    """Whether it cannot do that, and does not leave it out of what it is sent either."""
+    may_leave_out = bool(params.get("drop_params")) and need != "vision"
+    return info.get(f"supports_{need}") is False and not may_leave_out
+
+
+def _needs(fields: dict[str, Any]) -> set[str]:
+    """What a request cannot do without."""
+    needs = set()
+    if "tools" in fields:
+        needs.add("function_calling")
+    if fields.get("response_format", {}).get("type") == "json_schema":
+        needs.add("response_schema")
+    if "image_url" in str(fields["messages"]):
+        needs.add("vision")
+    return needs
+
+
 def _shared_budgets(settings: dict[str, Any]) -> dict[str, Terms]:
     """Those of providers and of tags, by the names they have in the journal."""
     found = {}
@@ -278,4 +320,7 @@ def _deployment_rules(entry: dict[str, Any], settings: dict[str, Any]) -> Deploy
         params["model"].partition("/")[0],
         read_terms(params.get("max_budget"), params.get("budget_duration"), params.get("budget_reset")),
         prices[0],
+        params.get("region_name"),
+        frozenset(need for need in _NEEDS if _is_lacking(need, params, info)),
+        "health_check" not in info,
     )

@@ -28,6 +28,7 @@ INVARIANTS = {
     "idle": "nobody waits, and nobody is refused, for a deployment that stands idle",
     "choice": "who serves suits what was asked for, and nobody who goes before it stood idle",
     "cache": "a cache gives what equal requests were answered, not too long ago, and keeps nobody waiting",
+    "health": "who is not known to be well is checked in every round, and nobody else",
     "settled": "once faults stop everything settles, and every deployment serves again",
 }
 """Those of the design by number, and what a simulator can see besides."""

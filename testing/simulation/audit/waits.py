@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _LIMITS = ("rpm", "tpm", "parallel")
+_FOR_GOOD = ("region", "capability")
 
 MAX_QUEUE = 1000
 """How many may wait when the settings do not say."""
@@ -85,6 +86,8 @@ def mark_reasons(request: RequestBook, left_out: tuple[LeftOut, ...]) -> None:
         elif item.reason == "budget":
             shared = item.detail is not None
             request.marks.sometimes("too little left of a shared budget" if shared else "too little left")
+        elif item.reason in _FOR_GOOD:
+            request.marks.sometimes(f"turned away for its {item.reason}")
 
 
 def waits_in_vain(request: RequestBook, now: float) -> list[str]:
