@@ -337,6 +337,36 @@ MUTATIONS = (
         "        self._assign_again(message.group)",
         "        pass",
     ),
+    Mutation(
+        "set money aside that a shared budget has not",
+        "actors/budget/state.py",
+        "if not ledger.admits(amount, now):",
+        "if not ledger.admits(0, now):",
+    ),
+    Mutation(
+        "keep what was set aside for a call that is over",
+        DEPLOYMENT,
+        "            self._settle(call.call_id, (charged or 0.0) if cost is None else cost)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "take London for a place in the European Union",
+        "messages/regions.py",
+        "area is not None and region not in area[1] and",
+        "area is not None and",
+    ),
+    Mutation(
+        "check in the background those who answer calls",
+        "actors/deployment/checkup.py",
+        "if since is not None and self.state.well_since(since):",
+        "if False:",
+    ),
+    Mutation(
+        "no round of checks after the first",
+        "supervisor/fleet/health_checker.py",
+        "            self._background = None\n",
+        "            pass\n",
+    ),
 )
 
 
