@@ -87,12 +87,13 @@ def gave_up(request: RequestBook, event: RequestFailed, at: float) -> None:
 
 
 def _somebody_is_able(request: RequestBook, at: float) -> bool:
-    """Whether one of those who are surely there could do what is asked for."""
+    """Whether one of the group's own who is surely there could; who stands in must say that it can."""
     fields, rules = request.fields, request.rules
     assert fields is not None
     if request.only is not None:
         return rules.able(fields, request.only)
-    there = [name for name in members(request) if not request.books[name].doubtful(at)]
+    own = [name for name, book in request.books.items() if book.rules.group == request.group]
+    there = [name for name in own if not request.books[name].doubtful(at)]
     return any(rules.suits(fields, name) is not None for name in there)
 
 
