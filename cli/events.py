@@ -18,7 +18,7 @@ from ..messages.moments import written
 from ..messages.problems import did_you_mean, quoted
 from ..supervisor.stories.story import in_words
 from .failure import Failure, complain
-from .journals import add_journal
+from .journals import add_journal, name_given
 
 if TYPE_CHECKING:
     import argparse
@@ -64,7 +64,9 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
     )
     add_journal(parser)
-    parser.add_argument("--stream", metavar="STREAM", help="only this stream, or this kind of stream")
+    parser.add_argument(
+        "--stream", metavar="STREAM", type=name_given, help="only this stream, or this kind of stream"
+    )
     parser.add_argument("--type", metavar="TYPE", action="append", help="only these events; may be repeated")
     parser.add_argument("--since", metavar="MOMENT", help="only what happened after it")
     parser.add_argument("--follow", action="store_true", help="go on with what is recorded from now on")

@@ -10,7 +10,7 @@ from ..messages.errors import TurnoutError
 from ..messages.problems import quoted
 from ..supervisor.face.explaining import explanation_from
 from .failure import Failure
-from .journals import add_journal
+from .journals import add_journal, name_given
 from .pictures import write_picture
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def add_to(commands: Any) -> None:
         "request",
         metavar="REQUEST",
         nargs="?",
+        type=name_given,
         help="its id or the beginning of it, its stream, or one of its calls (default: the last one)",
     )
     parser.add_argument("--json", action="store_true", help="as data")

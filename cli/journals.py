@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_journal"]
+__all__ = ["add_journal", "name_given"]
 
 ADDRESS = "sqlite:///"
+
+
+def name_given(text: str) -> str:
+    """A name that may stand in a journal: bytes of a shell that are no text cannot.
+
+    Raises:
+        ArgumentTypeError: there are some in it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text!r} is no text in UTF-8"
+        raise ArgumentTypeError(msg) from None
+    return text
 
 
 def add_journal(parser: argparse.ArgumentParser) -> None:

@@ -192,3 +192,13 @@ def test_what_is_no_journal_is_one_line(tmp_path, shown):
     for name in ("x.db", "none.db"):
         code, lines, complaint = shown(tmp_path / name)
         assert (code, lines, complaint.count("\n")) == (1, [], 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("explain", "FILE", "\udcff" * 4), ("events", "FILE", "--stream", "request/\udcff")]
+)
+def test_bytes_that_are_no_text_name_nothing(capsys, words):
+    with pytest.raises(SystemExit) as caught:
+        main(list(words))
+    assert caught.value.code == 2
+    assert "is no text in UTF-8" in capsys.readouterr().err
