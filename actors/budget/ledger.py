@@ -128,9 +128,14 @@ class Ledger:
 
     def set_back(self, seconds: float) -> None:
         """The clock was set back: what was spent a while ago was spent as long ago by the new one."""
+        rule = self.rule
         for entry in self._entries:
+            alone = entry.leaves == entry.first + rule.seconds
             entry.first -= seconds
-            entry.leaves = entry.leaves - seconds if self.rule.rolling else self.rule.end_of(entry.first)
+            if not rule.rolling:
+                entry.leaves = rule.end_of(entry.first)
+            else:  # to the last bit what a snapshot gives back
+                entry.leaves = entry.first + rule.seconds if alone else entry.leaves - seconds
 
     @property
     def spent(self) -> int:

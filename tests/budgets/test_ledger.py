@@ -201,3 +201,14 @@ def test_a_clock_that_is_set_back_takes_what_was_spent_with_it(rolling):
     assert ledger.spent == units(0.5)
     assert ledger.admits(units(1.0), 160.0 if rolling else 120.0)
     assert ledger.entry_at(100.0) is None
+
+
+def test_a_ledger_that_was_set_back_is_what_its_snapshot_gives_back():
+    ledger = Ledger(rule(1.0, "30s", "rolling"))
+    ledger.add(2.0609385102713875, 1)
+    ledger.set_back(2.0609385102713875 + 1e-15)
+    rows = ledger.snapshot()
+    assert Ledger.restore(ledger.rule, rows).snapshot() == rows
+    ledger.set_back(1.8067900687116722)
+    rows = ledger.snapshot()
+    assert Ledger.restore(ledger.rule, rows).snapshot() == rows

@@ -86,15 +86,12 @@ def gave_up(request: RequestBook, event: RequestFailed, at: float) -> None:
     request.must(left is None, "I6", f"it gave up, and {left} was not tried", at)
 
 
-def _somebody_is_able(request: RequestBook, at: float) -> bool:
-    """Whether one of the group's own who is surely there could; who stands in must say that it can."""
+def _somebody_is_unable(request: RequestBook) -> bool:
+    """Whether one of its group cannot do what is asked for, or stands in and does not say that it can."""
     fields, rules = request.fields, request.rules
     assert fields is not None
-    if request.only is not None:
-        return rules.able(fields, request.only)
-    own = [name for name, book in request.books.items() if book.rules.group == request.group]
-    there = [name for name in own if not request.books[name].doubtful(at)]
-    return any(rules.suits(fields, name) is not None for name in there)
+    names = members(request) if request.only is None else [request.only]
+    return any(not rules.able(fields, n) or rules.deployments[n].group != request.group for n in names)
 
 
 def _fails_for_a_reason(request: RequestBook, event: RequestFailed, at: float) -> None:
@@ -103,7 +100,7 @@ def _fails_for_a_reason(request: RequestBook, event: RequestFailed, at: float) -
         right = {request.error.error}
     else:
         right = {"NoDeploymentsAvailable", "NotFoundError"}
-        if event.error == "UnsupportedParamsError" and not _somebody_is_able(request, at):
+        if event.error == "UnsupportedParamsError" and _somebody_is_unable(request):
             right = {event.error}
         if any(request.books[name].crashed_at > 0 for name in members(request)):
             right.add("ServiceUnavailableError")  # its group may be out of rotation
