@@ -218,14 +218,23 @@ class _Search:
         self.share = TO_CUT
         for without in (without_turns, without_requests):
             self._keep_the_last(without)
+        self._keep_the_first_requests()
         self._keep_one_of_each(self._try)
         self._leave_out_all(max(1, _turns(self.notes) // COARSE))
 
     def _keep_the_last(self, without: _Without) -> None:
-        """As few turns as will do, doubled until they will."""
+        """As few turns as will do, doubled until they will: to a quarter, since a world of many takes long."""
         turns, kept = _turns(self.notes), 1
-        while kept < turns and not self._tired():
+        while 4 * kept <= turns and not self._tired():
             if self._try(without(self.notes, 1, turns - kept)):
+                return
+            kept *= 2
+
+    def _keep_the_first_requests(self) -> None:
+        """As few as will do when nobody comes after them, and time goes on: somebody waits in vain."""
+        turns, kept = _turns(self.notes), 1
+        while 2 * kept <= turns and not self._tired():
+            if self._try(without_requests(self.notes, kept + 1, turns)):
                 return
             kept *= 2
 
