@@ -9,17 +9,25 @@ What remains is given to Hypothesis, as choices it might have drawn itself, to s
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from ...actors.runtime.clock import LoopClock
-from .chance import FINE, MAX_TAPE, DrawnChance, Named, PartedChance
+from .chance import MAX_TAPE, DrawnChance, PartedChance
 from .marks import Marks
-from .misfortunes import CROWDS, MISFORTUNES
-from .options import ARRIVALS, FIRST, GROUPS, HOW_MANY_GROUPS, LEAST_ARRIVALS, MOST_ARRIVALS
+from .misfortunes import CROWDS
+from .options import ARRIVALS
 from .run import run_world
+from .shorter import (
+    interest,
+    turns_of,
+    with_one_deployment,
+    with_one_group,
+    without_misfortunes,
+    without_requests,
+    without_turns,
+)
 from .world import COMES
 
 if TYPE_CHECKING:
@@ -27,8 +35,8 @@ if TYPE_CHECKING:
 
     from .chance import Part
     from .run import Outcome
+    from .shorter import Notes
 
-    Notes = dict[Part, list[int]]
     _Attempt = Callable[[Notes], bool]
     _Without = Callable[[Notes, int, int], Notes]
 
@@ -116,14 +124,6 @@ def shrink(outcome: Outcome, effort: Effort | None = None) -> Shrunk:
     return search.result()
 
 
-def drawn_for(arrivals: int) -> int:
-    """The draw that has somebody come so many times, or a few more; in those turns nobody comes then."""
-    share = math.log(max(arrivals, LEAST_ARRIVALS) / LEAST_ARRIVALS) / math.log(
-        MOST_ARRIVALS / LEAST_ARRIVALS
-    )
-    return min(math.ceil(FINE * share), FINE - 1)
-
-
 class _Search:
     """Tries histories; the best so far has the fewest requests, then events, then the smallest draws."""
 
@@ -201,7 +201,7 @@ class _Search:
         plainer = (
             outcome.invariant == self.invariant
             and outcome.requests <= most_requests
-            and _interest(chance.parts) < _interest(self.notes)
+            and interest(chance.parts) < interest(self.notes)
         )
         if plainer:
             self._take(outcome, chance)
@@ -220,11 +220,11 @@ class _Search:
             self._keep_the_last(without)
         self._keep_the_first_requests()
         self._keep_one_of_each(self._try)
-        self._leave_out_all(max(1, _turns(self.notes) // COARSE))
+        self._leave_out_all(max(1, turns_of(self.notes) // COARSE))
 
     def _keep_the_last(self, without: _Without) -> None:
-        """As few turns as will do, doubled until they will: to a quarter, since a world of many takes long."""
-        turns, kept = _turns(self.notes), 1
+        """As few turns as will do, doubled until they will; a quarter at most, since each try takes long."""
+        turns, kept = turns_of(self.notes), 1
         while 4 * kept <= turns and not self._tired():
             if self._try(without(self.notes, 1, turns - kept)):
                 return
@@ -232,7 +232,7 @@ class _Search:
 
     def _keep_the_first_requests(self) -> None:
         """As few as will do when nobody comes after them, and time goes on: somebody waits in vain."""
-        turns, kept = _turns(self.notes), 1
+        turns, kept = turns_of(self.notes), 1
         while 2 * kept <= turns and not self._tired():
             if self._try(without_requests(self.notes, kept + 1, turns)):
                 return
@@ -247,11 +247,11 @@ class _Search:
 
     def _leave_out(self, without: _Without, least: int) -> None:
         """From the first turn to the last: blocks that grow while they can be spared, and else shrink."""
-        first, size = 1, max(1, _turns(self.notes) // 2)
-        while first <= (turns := _turns(self.notes)) and not self._tired():
+        first, size = 1, max(1, turns_of(self.notes) // 2)
+        while first <= (turns := turns_of(self.notes)) and not self._tired():
             shorter = without(self.notes, first, min(first + size - 1, turns))
             if shorter == self.notes or self._try(shorter):
-                if _turns(self.notes) == turns:
+                if turns_of(self.notes) == turns:
                     first += size
                 size *= 2
             elif size > least:
@@ -271,8 +271,8 @@ class _Search:
 
         self._keep_one_of_each(try_it)
         before = None
-        while before != _interest(self.notes) and not self._tired():
-            before = _interest(self.notes)
+        while before != interest(self.notes) and not self._tired():
+            before = interest(self.notes)
             for part in self._of_the_world():
                 self._make_zero(part, try_it, WHOLE)
             for part in self._of_the_world():
@@ -393,72 +393,3 @@ def _rank_of(outcome: Outcome, tape: Any) -> tuple[int, int, int, int]:
 
 def _ranked(found: tuple[tuple[int, int, int, int], Outcome, tuple[int, ...]]) -> tuple[int, int, int, int]:
     return found[0]
-
-
-def _interest(notes: Notes) -> tuple[int, int]:
-    """How far from plain a world is: settings that are not the dullest, and by how much they are not."""
-    draws = [drawn for part, drawn_for_it in notes.items() if part[0] == 0 for drawn in drawn_for_it]
-    return sum(map(bool, draws)), sum(draws)
-
-
-def _turns(notes: Notes) -> int:
-    return max((turn for turn, _ in notes), default=0)
-
-
-def with_one_group(notes: Notes, group: str) -> Notes:
-    """The notes of a world that has only this one, under the name of the first; unchanged for other names."""
-    if group not in GROUPS:
-        return notes
-    its = {
-        (0, name.replace(group, GROUPS[0], 1)): draws
-        for (_, name), draws in notes.items()
-        if _of(name) == group
-    }
-    kept = {**notes, (0, HOW_MANY_GROUPS): [], **its}
-    return {part: [_renamed(drawn, group) for drawn in draws] for part, draws in kept.items()}
-
-
-def _renamed(drawn: int, group: str) -> int:
-    """A draw of this group, or of one of its deployments: by the name it has now."""
-    if not isinstance(drawn, Named) or _of(drawn.name) != group:
-        return drawn
-    return Named.of(drawn, drawn.what, drawn.name.replace(group, GROUPS[0], 1))
-
-
-def with_one_deployment(notes: Notes, name: str) -> Notes:
-    """The same for a deployment."""
-    if _of(name) == name:
-        return notes
-    return {**notes, (0, HOW_MANY_GROUPS): [], (0, GROUPS[0]): [], (0, FIRST): notes[0, name]}
-
-
-def _of(name: str) -> str:
-    """The group of a deployment; a group's own name."""
-    return name.partition("/")[0]
-
-
-def without_requests(notes: Notes, first: int, last: int) -> Notes:
-    """The notes with nobody who comes in the turns from `first` to `last`; time goes on in them."""
-    return {
-        (turn, name): [] if name == COMES and first <= turn <= last else draws
-        for (turn, name), draws in notes.items()
-    }
-
-
-def without_misfortunes(notes: Notes, first: int, last: int) -> Notes:
-    """The notes with no misfortune in the turns from `first` to `last`."""
-    return {
-        (turn, name): [] if name == MISFORTUNES and first <= turn <= last else draws
-        for (turn, name), draws in notes.items()
-    }
-
-
-def without_turns(notes: Notes, first: int, last: int) -> Notes:
-    """The notes without the turns from `first` to `last`; the later ones move up."""
-    gone = last - first + 1
-    kept: Notes = {}
-    for (turn, name), draws in notes.items():
-        if not first <= turn <= last:
-            kept[turn - gone if turn > last else turn, name] = draws
-    kept[0, ARRIVALS] = [drawn_for(_turns(kept))]
-    return kept

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 
+from turnout.testing.simulation import shrink as shrinking
 from turnout.testing.simulation.chance import Named, PartedChance, SeededChance, TapedChance
 from turnout.testing.simulation.marks import Marks
-from turnout.testing.simulation.run import run_seed, run_world
-from turnout.testing.simulation.shrink import (
-    Effort,
-    shrink,
+from turnout.testing.simulation.options import ARRIVALS, LEAST_ARRIVALS, MOST_ARRIVALS
+from turnout.testing.simulation.run import Outcome, run_seed, run_world
+from turnout.testing.simulation.shorter import (
+    drawn_for,
     with_one_group,
     without_misfortunes,
     without_requests,
     without_turns,
 )
+from turnout.testing.simulation.shrink import Effort, shrink
 from turnout.testing.simulation.world import COMES
 
 SMALL = 150
@@ -103,6 +105,34 @@ def test_a_world_of_one_group_has_its_deployments_by_their_new_names():
     shorter = with_one_group(notes, "mini")
     assert shorter[0, "gpt-4/b"] == [7]
     assert shorter[4, "misfortunes"][1].name == "gpt-4/b"
+
+
+def test_who_came_early_and_waits_in_vain_is_found_among_the_first(monkeypatch):
+    """Of 400 who come one a turn the third is not answered, which shows when 350 turns are over."""
+
+    def world(chance, hours, marks, most_requests=None, *, to_the_end=True):
+        came = set()
+        turns = int(chance.part(ARRIVALS).log_between(LEAST_ARRIVALS, MOST_ARRIVALS))
+        for turn in range(1, turns + 1):
+            chance.begin(turn)
+            if chance.part(COMES).below(16):
+                came.add(turn)
+            if turn == 350 and 3 in came:
+                return outcome(chance, "I1", len(came))
+        return outcome(chance, None, len(came))
+
+    def outcome(chance, invariant, requests):
+        seed = getattr(chance, "seed", None)
+        return Outcome(seed, 0.02, invariant, invariant, "", "", requests, requests, 0)
+
+    monkeypatch.setattr(shrinking, "run_world", world)
+    notes = {(0, ARRIVALS): [drawn_for(400)], **{(turn, COMES): [5] for turn in range(1, 401)}}
+    monkeypatch.setattr(
+        shrinking, "PartedChance", lambda source: PartedChance(notes if source == 7 else source)
+    )
+    failed = outcome(SeededChance(7), "I1", 350)
+    shrunk = shrink(failed, Effort(runs=60, seconds=math.inf))
+    assert shrunk.outcome.requests <= 4
 
 
 def test_a_broken_core_is_caught_and_its_history_made_short(two_probes):
