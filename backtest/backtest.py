@@ -17,6 +17,7 @@ from .play import directory_of, play, requests_of
 from .providers import fit_model
 from .record import MAX_REQUESTS, Record, read_record
 from .setups import Setup, as_recorded, check, with_settings
+from .sharers import Sharers
 from .unknown import unknown
 
 if TYPE_CHECKING:
@@ -143,8 +144,9 @@ def compare(
     counts_from: float = 0.0,
     progress: Callable[[str, int], object] | None = None,
     model: Model | None = None,
+    first: int = 1,
 ) -> Comparison:
-    """Play each setup with each seed; the first is the one the others are compared with."""
+    """Play each setup with each seed from `first` on; the first setup is the one others are compared with."""
     listings = record.listings
     for setup in setups:
         listings = {**setup.listings(), **listings}
@@ -155,7 +157,7 @@ def compare(
     began = max(counts_from, record.arrivals[0].at)
     ended = record.arrivals[-1].at
     plays: list[list[Figures]] = [[] for _ in setups]
-    for seed in range(1, seeds + 1):
+    for seed in range(first, first + seeds):
         for place, setup in enumerate(setups):
             plays[place].append(_played(asking, setup, model, seed, (began, ended), progress))
     columns = tuple(Column(setup.name, tuple(each)) for setup, each in zip(setups, plays, strict=True))
@@ -189,5 +191,5 @@ def _played(
 ) -> Figures:
     providers = model.drawn(seed, make_rng(seed))
     tick = None if progress is None else partial(progress, setup.name)
-    played = play(asking, setup, providers, seed, tick)
+    played = play(asking, setup, providers, seed, tick, sharers=Sharers(model.told))
     return figures_of(played.rows, *counted, played.busiest)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..supervisor.planning.directory import Directory
     from .ports import Providers
     from .setups import Setup
+    from .sharers import Sharers
 
 __all__ = ["Asking", "Played", "directory_of", "play", "requests_of"]
 
@@ -115,6 +116,7 @@ def play(
     seed: int,
     tick: Callable[[int], object] | None = None,
     listen: Callable[[Sequence[Recorded]], object] | None = None,
+    sharers: Sharers | None = None,
 ) -> Played:
     """What becomes of the arrivals.
 
@@ -125,6 +127,7 @@ def play(
         seed: of the router's own draws.
         tick: told how many more arrivals were played, now and then.
         listen: told everything that is recorded.
+        sharers: who else uses the same keys; nobody by default.
 
     Raises:
         ConfigurationError: the router does not take a setting or a deployment.
@@ -132,7 +135,7 @@ def play(
     if not asking:
         return Played([], {})
     clock = FakeClock(start=asking[0][0].at)
-    upstream = Upstream(providers, asking[0][0])
+    upstream = Upstream(providers, asking[0][0], sharers)
     router = Router(list(setup.entries.values()), clock=clock, seed=seed, caller=upstream, **setup.settings)
     outcomes = Outcomes()
     router._journal.subscribe(outcomes.hear)

@@ -63,10 +63,11 @@ class Behaviour:
 
 @frozen
 class Model:
-    """All of them, by deployment."""
+    """All of them, by deployment; `told` is what their headers said of others, see `sharers`."""
 
     behaviours: Mapping[str, Behaviour]
     answers: Answers
+    told: Mapping[str, Sequence[tuple[float, int, int, float]]] = field(factory=dict)
 
     def drawn(self, seed: int, rng: random.Random) -> DrawnProviders:
         """The providers of one play, as uncertain as the record leaves them."""
@@ -81,7 +82,7 @@ def fit_model(record: Record, listings: Mapping[str, Listing]) -> Model:
         name: each if each.answers >= HARDLY_USED else _likened(name, each, shown, record, listings)
         for name, each in shown.items()
     }
-    return Model(behaviours, answers)
+    return Model(behaviours, answers, record.limits)
 
 
 def _behaviour(own: Sequence[Call], record: Record) -> Behaviour:

@@ -96,8 +96,8 @@ def _left_out(record: Record) -> Iterator[str]:
     corrections = sum(len(seen) for seen in record.limits.values())
     if corrections:
         yield (
-            f"who else uses the same keys: {corrections:,} times a provider's headers said that less was "
-            "left than this router had used, and that is not played"
+            f"who else uses the same keys, and when: {corrections:,} times a provider's headers said that "
+            "less was left than this router had used; they say so again at those times, and at no others"
         )
 
 

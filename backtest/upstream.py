@@ -14,6 +14,7 @@ from ..messages.outcomes import CallOutcome, Usage
 from ..messages.responses import ModelResponse, ModelResponseStream
 from .latencies import NEVER
 from .ports import Asked, Fault, Reply
+from .sharers import Sharers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..actors.runtime.clock import Clock, Timer
     from ..actors.runtime.dispatcher import Dispatcher
     from ..messages.commands import Call
+    from ..messages.deployment import Deployment
     from .ports import Providers
     from .record import Arrival
 
@@ -42,13 +44,15 @@ class Upstream:
 
     Attributes:
         stranger: in place of the arrival of a call that no request made, as a health check's.
+        sharers: who else uses the same keys.
         open: calls under way, by deployment.
         busiest: the most calls that came in one minute, by deployment.
     """
 
-    def __init__(self, providers: Providers, stranger: Arrival) -> None:
+    def __init__(self, providers: Providers, stranger: Arrival, sharers: Sharers | None = None) -> None:
         self.providers = providers
         self.stranger = stranger
+        self.sharers = sharers or Sharers({})
         self.open: Counter[str] = Counter()
         self.busiest: Counter[str] = Counter()
         self._minute: Counter[tuple[str, int]] = Counter()
@@ -91,7 +95,8 @@ class Upstream:
         sent[name] += 1
         self._count(name)
         self.open[name] += 1
-        playing = _Playing(self, asked, name, reply, deliver)
+        self.sharers.start(name, self._clock.now(), reply.prompt_tokens + reply.output_tokens)
+        playing = _Playing(self, asked, call.deployment, reply, deliver)
         playing.begin()
         return playing
 
@@ -107,7 +112,7 @@ class _Playing:
 
     upstream: Upstream
     call: Call
-    name: str
+    deployment: Deployment
     reply: Reply
     deliver: Callable[[ProviderOpened | ProviderFinished], None]
     timer: Timer | None = None
@@ -137,7 +142,7 @@ class _Playing:
     def _close(self) -> None:
         if not self.over:
             self.over = True
-            self.upstream.open[self.name] -= 1
+            self.upstream.open[self.deployment.id] -= 1
 
     def _later(self, seconds: float, step: Callable[[], None]) -> None:
         self.timer = self.upstream._clock.call_later(seconds, step)
@@ -166,12 +171,13 @@ class _Playing:
         self.deliver(ProviderFinished(self.call.call_id, self._outcome()))
 
     def _outcome(self) -> CallOutcome:
-        reply = self.reply
+        reply, upstream = self.reply, self.upstream
+        limits = reply.limits or upstream.sharers.limits(self.deployment, upstream._clock.now())
         if reply.fault is not None:
-            return CallOutcome("failed", error=_error(reply.fault), limits=reply.limits)
+            return CallOutcome("failed", error=_error(reply.fault), limits=limits)
         response = None if self.call.stream else _response(self.call.call_id)
         usage = Usage(reply.prompt_tokens, reply.output_tokens)
-        return CallOutcome("succeeded", response, usage=usage, limits=reply.limits)
+        return CallOutcome("succeeded", response, usage=usage, limits=limits)
 
 
 def _response(call_id: str) -> ModelResponse:
