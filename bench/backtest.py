@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from turnout.actors.runtime.chance import make_rng
-from turnout.backtest.backtest import compare
+from turnout.backtest.backtest import SEEDS, compare
 from turnout.backtest.figures import figures_of
+from turnout.backtest.providers import fit_model
 from turnout.backtest.setups import as_recorded, with_settings
 
 from .ground_truths import World, draw_changes, draw_world
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from turnout.backtest.figures import Figures
     from turnout.backtest.setups import Setup
 
-__all__ = ["Case", "Pick", "cases", "judge"]
+__all__ = ["Case", "Pick", "cases", "days_of", "judge"]
 
 FIGURES = ("p50", "p95", "first token p95", "errors", "bill")
 LEAST_DIFFERENCE = 0.10
@@ -40,9 +41,11 @@ SURE = 3.0
 """Standard errors by which the true difference must be known: a case without a truth is none."""
 
 TRUE_DAYS = 5
-SEEDS = 4
-MORE_SEEDS = 20
-"""What the tool plays by default: where fewer leave open which is better."""
+STEP = 4
+"""Plays of each between two looks at whether more are needed; never more than the tool plays by default."""
+
+CLEAR = 7.0
+"""Standard errors by which two must differ in the plays so far for no more to be needed."""
 
 
 @frozen
@@ -93,11 +96,11 @@ def _case(number: int, requests: int) -> Case | None:
     one, other = (with_settings(usual, name, draw_changes(rng, usual.settings)) for name in ("A", "B"))
     if one.settings == other.settings:
         return None
-    days = [_days(world, setup, range(101, 103)) for setup in (one, other)]
+    days = [days_of(world, setup, range(101, 103)) for setup in (one, other)]
     if not any(_differ(days, figure, LEAST_DIFFERENCE / 2) for figure in FIGURES):
         return None
     later = range(103, 101 + TRUE_DAYS)
-    days = [each + _days(world, setup, later) for each, setup in zip(days, (one, other), strict=True)]
+    days = [each + days_of(world, setup, later) for each, setup in zip(days, (one, other), strict=True)]
     differing = [figure for figure in FIGURES if _surely(days, figure)]
     if not differing:
         return None
@@ -106,7 +109,8 @@ def _case(number: int, requests: int) -> Case | None:
     return Case(world, one, other, figure, (truly[0], truly[1]))
 
 
-def _days(world: World, setup: Setup, seeds: range) -> list[Figures]:
+def days_of(world: World, setup: Setup, seeds: range) -> list[Figures]:
+    """Days of the true world under these settings, each with its own luck."""
     began, ended = world.arrivals[0].at, world.arrivals[-1].at
     return [figures_of(world.played(setup, seed), began, ended) for seed in seeds]
 
@@ -136,19 +140,31 @@ def judge(case: Case) -> Pick:
     record = case.world.recorded(1)
     usual = as_recorded(record)
     setups = [evolve(usual, name=each.name, settings=each.settings) for each in (case.one, case.other)]
-    found = compare(record, setups, SEEDS)
-    if not _clear(found, case.figure):
-        found = compare(record, setups, MORE_SEEDS)
+    model = fit_model(record, record.listings)
+    found = compare(record, setups, STEP, model=model)
+    while len(found.usual.plays) < SEEDS and not _clear(found, case.figure):
+        more = compare(record, setups, STEP, model=model, first=len(found.usual.plays) + 1)
+        found = _with(found, more)
     told = [column.estimate(case.figure) for column in found.columns]
     said = [0.0 if each is None else each.mean for each in told]
     warned = any(each.startswith(("how d", "whether d")) for each in found.unknown)
     return Pick(case, (said[0], said[1]), warned)
 
 
+def _with(found: Comparison, more: Comparison) -> Comparison:
+    """The plays of both."""
+    both = zip(found.columns, more.columns, strict=True)
+    columns = tuple(evolve(one, plays=(*one.plays, *other.plays)) for one, other in both)
+    return evolve(found, columns=columns, unknown=(*found.unknown, *more.unknown))
+
+
 def _clear(found: Comparison, figure: str) -> bool:
-    one, other = found.columns
-    off = one.difference(figure, other)
-    return off is not None and off.differs
+    """Whether more plays would hardly find the other one better."""
+    one, other = (column.values(figure) for column in found.columns)
+    if one is None or other is None:
+        return False
+    off = [a - b for a, b in zip(one, other, strict=True)]
+    return abs(fmean(off)) > CLEAR * stdev(off) / len(off) ** 0.5
 
 
 def main() -> int:
