@@ -37,10 +37,12 @@ class Column:
         return None if values is None else estimate(values, self._unit(metric))
 
     def _unit(self, metric: str) -> float | None:
-        if metric not in COUNTED:
-            return None
-        share = next(each.scale != 1.0 for each in METRICS if each.name == metric)
-        return 1.0 / max(1.0, self.plays[0].values["requests"]) if share else 1.0
+        of_all = metric.startswith(SHARE)
+        if not of_all:
+            if metric not in COUNTED:
+                return None
+            of_all = next(each.scale != 1.0 for each in METRICS if each.name == metric)
+        return 1.0 / max(1.0, self.plays[0].values["requests"]) if of_all else 1.0
 
     def difference(self, metric: str, other: Column) -> Estimate | None:
         """What it comes to beyond another column, seed by seed."""

@@ -1,13 +1,16 @@
 """When a deployment was not well: stretches in which its calls failed far more often than else. Pure.
 
-Each call scores the log of how much likelier it is inside an episode than outside of one; episodes are all
-stretches of maximal score that chance would not have made. What few calls a deployment that cools down
-gets are enough: five failures in a row are no accident, however long they took.
+Each call scores the log of how much likelier it is of a deployment that is down, or ill, than of one that is
+well; and an episode costs what chance would make. The way through all calls that scores most tells the
+episodes (Viterbi's). So one that goes down again and again does just that, and is not ill for all that time.
+What few calls a deployment that cools down gets are enough: five failures in a row are no accident, however
+long they took.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Episode", "episodes"]
 
 LEVELS = (0.9, 0.4)
-"""Shares of failing calls inside an episode that are looked for: first what is down, then what is ill."""
+"""Shares of failing calls inside an episode that are looked for: what is down, and what is ill."""
 
 ROUNDS = 8
 WELL = 0.02
@@ -38,84 +41,65 @@ class Episode(NamedTuple):
         return self.last - self.first + 1
 
 
-class _Piece(NamedTuple):
-    """A stretch of calls, and the sum of scores before it and behind it."""
-
-    first: int
-    last: int
-    left: float
-    right: float
-
-
 def episodes(failed: Sequence[bool]) -> list[Episode]:
-    """The episodes among calls in the order of their starts; they do not overlap."""
-    inside = [False] * len(failed)
-    for level in LEVELS:
-        inside = _marked(failed, inside, level)
-    return _runs(failed, inside)
-
-
-def _marked(failed: Sequence[bool], before: list[bool], level: float) -> list[bool]:
-    """The calls inside an episode, those `before` included.
+    """The episodes among calls in the order of their starts; they do not overlap.
 
     Begins with a deployment that is well, and looks again with what is usual outside of what was found: so
     a deployment that always fails now and then has no episodes in the end.
     """
-    inside, usual = before, WELL
+    states, usual = [0] * len(failed), WELL
     for _ in range(ROUNDS):
-        marked = list(before)
-        for first, last in _stretches(failed, level, usual):
-            marked[first : last + 1] = [True] * (last - first + 1)
-        usual = _usual(failed, marked)
-        if marked == inside:
+        levels = [level for level in LEVELS if usual < level / 2.0]
+        before, states = states, _likeliest(failed, levels, usual)
+        if states == before:
             break
-        inside = marked
-        if usual >= level / 2.0:
-            return before
-    return inside
+        usual = _usual(failed, states)
+    return _runs(failed, states)
 
 
-def _usual(failed: Sequence[bool], inside: Sequence[bool]) -> float:
+def _usual(failed: Sequence[bool], states: Sequence[int]) -> float:
     """The share of calls that fail outside of all episodes; half a failure more, for what was not seen."""
-    outside = [bad for bad, within in zip(failed, inside, strict=True) if not within]
+    outside = [bad for bad, state in zip(failed, states, strict=True) if not state]
     return (sum(outside) + 0.5) / (len(outside) + 1.0)
 
 
-def _stretches(failed: Sequence[bool], level: float, usual: float) -> list[tuple[int, int]]:
-    """All maximal scoring stretches (Ruzzo and Tompa's, in linear time) above what chance makes."""
-    bad = math.log(level / usual)
-    good = math.log((1.0 - level) / (1.0 - usual))
-    done: list[_Piece] = []
-    stack: list[_Piece] = []
-    total = 0.0
-    for index, failure in enumerate(failed):
-        before = total
-        total += bad if failure else good
-        if failure and not _put(stack, _Piece(index, index, before, total)):
-            done.extend(stack[:-1])  # the sum was never as low: nothing before can grow any more
-            del stack[:-1]
-    least = math.log(len(failed) + 1) + CHANCE
-    return [(first, last) for first, last, left, right in (*done, *stack) if right - left > least]
+def _likeliest(failed: Sequence[bool], levels: Sequence[float], usual: float) -> list[int]:
+    """For each call 0 where all was well, else in which of these levels it was, from 1 on."""
+    begins = math.log(len(failed) + 1) + CHANCE
+    bad = [math.log(level / usual) for level in levels]
+    good = [math.log((1.0 - level) / (1.0 - usual)) for level in levels]
+    scores = [0.0, *(-begins for _ in levels)]
+    came_from: list[list[int]] = []
+    for failure in failed:
+        best = max(range(len(scores)), key=scores.__getitem__)
+        start = scores[best] - begins
+        stays = [0 if scores[0] >= scores[best] else best]
+        stays += [state if scores[state] >= start else best for state in range(1, len(scores))]
+        gained = bad if failure else good
+        scores = [scores[best]] + [
+            max(score, start) + gain for score, gain in zip(scores[1:], gained, strict=True)
+        ]
+        came_from.append(stays)
+    return _back(came_from, max(range(len(scores)), key=scores.__getitem__))
 
 
-def _put(stack: list[_Piece], piece: _Piece) -> bool:
-    """Add a failing call, joined with what it makes one stretch with; False when all before it is settled."""
-    while True:
-        place = next((i for i in range(len(stack) - 1, -1, -1) if stack[i].left < piece.left), None)
-        if place is None or stack[place].right >= piece.right:
-            stack.append(piece)
-            return place is not None
-        piece = piece._replace(first=stack[place].first, left=stack[place].left)
-        del stack[place:]
+def _back(came_from: Sequence[Sequence[int]], last: int) -> list[int]:
+    """The way that ends in this state."""
+    states = []
+    state = last
+    for stays in reversed(came_from):
+        states.append(state)
+        state = stays[state]
+    states.reverse()
+    return states
 
 
-def _runs(failed: Sequence[bool], inside: Sequence[bool]) -> list[Episode]:
+def _runs(failed: Sequence[bool], states: Sequence[int]) -> list[Episode]:
     found: list[Episode] = []
-    first: int | None = None
-    for index, within in enumerate([*inside, False]):
-        if within and first is None:
-            first = index
-        elif not within and first is not None:
-            found.append(Episode(first, index - 1, sum(failed[first:index])))
-            first = None
+    first = 0
+    for state, of in groupby(states):
+        after = first + sum(1 for _ in of)
+        if state:
+            found.append(Episode(first, after - 1, sum(failed[first:after])))
+        first = after
     return found

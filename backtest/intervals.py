@@ -22,6 +22,10 @@ _T = (
 """Student's t for 95 % on both sides, by degrees of freedom from 1."""
 
 
+RARE = 5.0
+"""Events in a play up to which they are taken to come by chance alone."""
+
+
 class Estimate(NamedTuple):
     """A mean, and the interval of one more play; with one play, no interval at all."""
 
@@ -44,14 +48,15 @@ def estimate(values: Sequence[float], unit: float | None = None) -> Estimate:
     """From one value for each play.
 
     `unit` is what one event adds to a figure that counts them. What is rare may come in none of the plays,
-    or equally often in all: such a figure is taken to vary by as much as chance alone makes it.
+    or equally often in all: such a figure is taken to vary by as much as chance alone makes it. What is not
+    rare may be kept even by more than chance, as a router keeps the shares of its deployments.
     """
     mean, many = fmean(values), len(values)
     if many < 2:
         return Estimate(mean, -math.inf, math.inf)
     spread = stdev(values)
     if unit is not None:
-        spread = max(spread, math.sqrt(unit * (mean + unit / many)))
+        spread = max(spread, math.sqrt(unit * (min(mean, RARE * unit) + unit / many)))
     off = _student(many - 1) * spread * math.sqrt(1.0 + 1.0 / many)
     return Estimate(mean, mean - off, mean + off)
 

@@ -156,7 +156,7 @@ class DrawnProviders:
     """Answers calls as the record's providers would have."""
 
     def __init__(self, model: Model, seed: int, rng: random.Random) -> None:
-        self._answers = model.answers
+        self._answers = model.answers.drawn(rng)
         self._draws = Draws(seed)
         self._playing = {
             name: _playing(_as_drawn(behaviour, model, rng), place, rng)

@@ -53,6 +53,15 @@ def test_what_is_rare_may_come_another_time():
     assert estimate([9.0, 9.0, 9.0, 9.0], unit=1.0).holds(14.0)
 
 
+def test_what_is_rare_comes_by_chance_and_what_is_not_may_be_kept_even():
+    at_the_bound, beyond = (estimate([many] * 30, unit=1.0) for many in (5.0, 500.0))
+    assert at_the_bound.high - at_the_bound.mean == pytest.approx(beyond.high - beyond.mean)
+    fewer = estimate([4.0] * 30, unit=1.0)
+    assert fewer.high - fewer.mean < at_the_bound.high - at_the_bound.mean
+    nobody = Column("x", tuple(figures(**{"share of eu": 0.0}) for _ in range(5)))
+    assert nobody.estimate("share of eu").holds(0.01)
+
+
 def test_a_difference_is_known_better_than_what_differs():
     slow = column("slow", 1.0, 2.0, 3.0, 4.0)
     fast = column("fast", 0.79, 1.8, 2.81, 3.8)

@@ -43,6 +43,18 @@ def test_one_that_is_ill_for_a_while_is_told_from_one_that_is_well():
     assert found[0].failed / found[0].calls == pytest.approx(0.5, abs=0.15)
 
 
+def test_one_that_is_down_again_and_again_is_not_ill_for_all_that_time():
+    calls = ([False] * 25 + [True] * 7) * 10
+    assert [(e.first, e.calls, e.failed) for e in episodes(calls)] == [(25 + 32 * n, 7, 7) for n in range(10)]
+
+
+def test_one_that_is_ill_is_not_down_now_and_then():
+    for seed in range(20):
+        found = episodes([False] * 300 + failing(make_rng(seed), 100, 0.5) + [False] * 300)
+        assert len(found) <= 2
+        assert sum(e.calls for e in found) == pytest.approx(100, abs=12)
+
+
 def test_episodes_do_not_overlap_and_each_has_a_failure_at_either_end():
     for seed in range(30):
         rng = make_rng(seed)

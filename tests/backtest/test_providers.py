@@ -83,6 +83,24 @@ def test_an_answer_is_as_long_as_it_was_and_elsewhere_as_long_as_there(call, pro
     assert ask(playing, "us", answered_by=("eu", 77, 10)).output_tokens == 100
 
 
+def test_answers_that_differ_by_chance_alone_are_as_long_elsewhere(call, providers, ask):
+    rng = make_rng(4)
+
+    def calls(wordy):
+        return [call(float(n), output=round(wordy * rng.lognormvariate(5.0, 0.7))) for n in range(150)]
+
+    by_name = {"eu": calls(1.0), "same": calls(1.0), "wordy": calls(2.0)}
+    plays = [providers(seed, **by_name) for seed in range(40)]
+    answered = ("eu", 100, 150)
+    same = [ask(each, "same", answered_by=answered).output_tokens for each in plays]
+    assert sum(tokens == 150 for tokens in same) > 20
+    assert len(set(same)) > 5  # and yet nobody knows
+    wordy = sorted(ask(each, "wordy", answered_by=answered).output_tokens for each in plays)
+    assert wordy[20] == pytest.approx(300, rel=0.2)
+    assert wordy[0] > 200
+    assert wordy[-1] - wordy[0] > 20
+
+
 def test_a_prompt_is_as_long_elsewhere_unless_that_one_counts_otherwise(call, arrival, providers, ask):
     rng = make_rng(1)
     calls = {}
@@ -140,7 +158,7 @@ def test_how_fast_one_is_that_was_never_called_is_drawn_around_another_and_few_c
     assert never[20] == pytest.approx(2.0, rel=0.25)
     assert never[-1] > 2.8
     hardly = sorted(ask(each, "bit").seconds for each in plays)
-    assert 4.0 < hardly[0] < hardly[-1] < 7.5
+    assert 4.0 < hardly[0] < hardly[-1] < 8.5
     assert {ask(each, "eu").seconds for each in plays} == {ask(plays[0], "eu").seconds}
 
 
