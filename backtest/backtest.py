@@ -82,7 +82,7 @@ class Backtest:
         Args:
             candidates: by name, the settings that are changed.
             seeds: how often each is played.
-            progress: told a candidate's name and how many more requests of it were played.
+            progress: told a candidate's name and how many more requests of it were played; 0 when it begins.
 
         Raises:
             ConfigurationError: a setting is unknown or wrong, or so many seeds are not possible.
@@ -191,5 +191,7 @@ def _played(
 ) -> Figures:
     providers = model.drawn(seed, make_rng(seed))
     tick = None if progress is None else partial(progress, setup.name)
+    if tick is not None:
+        tick(0)
     played = play(asking, setup, providers, seed, tick, sharers=Sharers(model.told))
     return figures_of(played.rows, *counted, played.busiest)

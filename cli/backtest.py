@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,14 @@ from ..history.moments import HOW
 from ..messages.errors import TurnoutError
 from .config import read_config, yaml_reader
 from .failure import Failure
+from .interrupts import held_back
 from .journals import add_journal
 from .once import told_once
 from .pictures import check_place, write_picture
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..backtest.comparison import Comparison
     from ..backtest.setups import Setup
@@ -143,9 +145,19 @@ def _read(arguments: argparse.Namespace) -> Backtest:
 
 
 def _play(backtest: Backtest, setups: Sequence[Setup], seeds: int) -> Comparison:
-    plays = seeds * (1 + len(setups))
-    with told_once(), Progress("requests", plays * len(backtest.record.arrivals)) as progress:
-        return backtest.run(setups, seeds=seeds, progress=progress.step)
+    """Ctrl-C ends it between two requests: within one, it would look like the crash of an actor."""
+    total = seeds * (1 + len(setups)) * len(backtest.record.arrivals)
+    stopped: Callable[[], bool] | None = None
+    with told_once(), Progress("requests", total) as progress, ExitStack() as stack:
+
+        def step(name: str, count: int) -> None:
+            nonlocal stopped
+            stopped = stopped or stack.enter_context(held_back())
+            if stopped():
+                raise KeyboardInterrupt
+            progress.step(name, count)
+
+        return backtest.run(setups, seeds=seeds, progress=step)
 
 
 # -- candidates

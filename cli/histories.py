@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +12,11 @@ from ..testing.simulation.history import History
 from ..testing.simulation.shrink import Effort, shrink
 from ..testing.simulation.telling import tell
 from .failure import EXIT_FAILED, Failure
+from .interrupts import held_back
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Sequence
 
     from ..testing.simulation.run import Outcome
     from ..testing.simulation.shrink import Shrunk
@@ -70,7 +68,7 @@ def _shrunk(outcome: Outcome, seconds: float) -> Shrunk:
     print(f"\nlooking for a shorter history, {seconds:g} s at most (Ctrl-C: the best so far) ...", flush=True)
     clock = LoopClock()
     begun, shown = clock.now(), 0
-    with Progress("seconds", round(seconds)) as progress, _interrupted() as stopped:
+    with Progress("seconds", round(seconds)) as progress, held_back() as stopped:
 
         def hears(best: Outcome, runs: int) -> None:
             nonlocal shown
@@ -79,28 +77,6 @@ def _shrunk(outcome: Outcome, seconds: float) -> Shrunk:
             shown = passed
 
         return shrink(outcome, Effort(seconds=seconds, stopped=stopped, hears=hears))
-
-
-@contextmanager
-def _interrupted() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; the second time it is what it always is."""
-    pressed = False
-
-    def press(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        signal.signal(signal.SIGINT, press)
-    except ValueError:  # not the main thread: Ctrl-C does not come here
-        yield lambda: False
-        return
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _tell(diary: Diary, outcome: Outcome) -> None:

@@ -1,12 +1,14 @@
 """`backtest`: recorded requests under other settings, as a table, as data and as a picture."""
 
 import json
+import signal
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from turnout import CompletionRequest, Router
 from turnout.actors.journal.sqlite_reader import SqliteReader
+from turnout.backtest.providers import DrawnProviders
 from turnout.cli.main import main
 from turnout.testing import FakeClock, SimulatedProvider, SimulatedProviders, uniform
 
@@ -234,6 +236,23 @@ def test_ctrl_c_ends_it(file, monkeypatch, capsys):
     monkeypatch.setattr("turnout.backtest.backtest.play", interrupted)
     assert main(["backtest", file, "--seeds", "1"]) == 130
     assert capsys.readouterr().out == ""
+
+
+def test_ctrl_c_in_the_midst_of_a_play_is_no_crash_of_an_actor(file, monkeypatch, capsys):
+    reply, calls = DrawnProviders.reply, []
+
+    def pressed(self, asked):
+        calls.append(asked)
+        if len(calls) == 50:
+            signal.raise_signal(signal.SIGINT)
+        return reply(self, asked)
+
+    monkeypatch.setattr(DrawnProviders, "reply", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["backtest", file, "--seeds", "9"]) == 130
+    assert capsys.readouterr() == ("", "")
+    assert 50 < len(calls) < 200  # to the end of what it was at, and no farther
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_journal_is_only_read(tmp_path, capsys):
