@@ -1,4 +1,8 @@
-"""How often a deployment fails, and when: a usual rate, and episodes with a beginning and an end. Pure."""
+"""How often a deployment fails, and when: a usual rate, and episodes with a beginning and an end. Pure.
+
+An episode in which some calls fail is drawn as it was seen. In one in which it was down, and around it, each
+play draws when it was down between the calls that saw it (`turns`).
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,26 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import evolve, frozen
 
 from .episodes import episodes
+from .record import Arrival, Call
+from .turns import Sight, turns_of
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-    from .record import Call
+    from .episodes import Episode
+    from .turns import Turns
 
 __all__ = ["Failures", "Spell", "Weather", "fit_failures"]
 
 BORROWED_CALLS = 20.0
 """So many calls of another deployment count for one that is likened to it."""
+
+DOWN = 0.8
+"""Share of calls of an episode that fail from which on it was down, and not ill."""
+
+UNSEEN = 0.5
+"""Of these so many are taken to have failed though none did: that one is perfect nobody knows yet."""
 
 
 @frozen
@@ -29,6 +42,11 @@ class Spell:
     calls: int
     faults: tuple[Call, ...]
 
+    @property
+    def down(self) -> bool:
+        """Rather than ill."""
+        return len(self.faults) >= DOWN * self.calls
+
 
 @frozen
 class Failures:
@@ -38,12 +56,15 @@ class Failures:
         spells: its episodes, in order.
         calls: how many it had outside of them, and `failed` how many of those failed.
         faults: failed calls outside of them, to fail like.
+        turns: when it was down, of one that was; `lasted` from when until when it was watched.
     """
 
     spells: tuple[Spell, ...]
     calls: float
     failed: float
     faults: tuple[Call, ...]
+    turns: Turns | None = None
+    lasted: tuple[float, float] = (0.0, 0.0)
 
     def beside(self, like: Failures) -> Failures:
         """These, of one that is taken to fail as another does until so many calls of its own say how."""
@@ -53,8 +74,8 @@ class Failures:
         return evolve(
             self,
             calls=self.calls + share * like.calls,
-            failed=self.failed + share * like.failed,
-            faults=self.faults or like.faults,
+            failed=self.failed + max(UNSEEN, share * like.failed),
+            faults=self.faults or like.faults or (_SOME_FAULT,),
         )
 
     def drawn(self, rng: random.Random) -> Weather:
@@ -62,12 +83,35 @@ class Failures:
         usual = _rate(rng, self.failed, self.calls) if self.failed else 0.0
         spells = []
         for spell in self.spells:
+            if self.turns is not None and spell.down:
+                continue
             begins = spell.begins[0] + (spell.begins[1] - spell.begins[0]) * rng.random()
             ends = spell.ends[0] + (spell.ends[1] - spell.ends[0]) * rng.random()
             failed = len(spell.faults)
             rate = 1.0 if failed == spell.calls else _rate(rng, failed, spell.calls)
             spells.append(_Drawn(begins, ends, rate, spell.faults))
+        if self.turns is not None:
+            spells += self._outages(rng, self.turns, spells)
+            spells.sort(key=lambda spell: spell.begins)
         return Weather(usual, self.faults, tuple(spells))
+
+    def _outages(self, rng: random.Random, turns: Turns, ill: Sequence[_Drawn]) -> list[_Drawn]:
+        """When it was down, save where it was ill."""
+        known = [spell for spell in self.spells if spell.down]
+        found, place = [], 0
+        for begins, ends in turns.drawn(rng, *self.lasted):
+            if any(each.begins < ends and begins < each.ends for each in ill):
+                continue
+            while place + 1 < len(known) and known[place].ends[0] < begins:
+                place += 1
+            found.append(_Drawn(begins, ends, 1.0, known[place].faults))
+        return found
+
+
+_SOME_FAULT = Call(
+    0.0, Arrival(0.0, "", "", stream=False, timeout=0.0, input_tokens=0), 0, 0.1, error="APIError", status=500
+)
+"""How one fails where nobody ever did."""
 
 
 def _rate(rng: random.Random, failed: float, calls: float) -> float:
@@ -123,4 +167,18 @@ def fit_failures(calls: Sequence[Call], began: float, ended: float) -> Failures:
         inside += episode.calls
     outside.extend(calls[place:])
     faults = tuple(call for call in outside if call.error is not None)
-    return Failures(tuple(spells), len(outside), len(faults), faults)
+    return Failures(
+        tuple(spells), len(outside), len(faults), faults, _turns(calls, found, spells), (began, ended)
+    )
+
+
+def _turns(calls: Sequence[Call], found: Sequence[Episode], spells: Sequence[Spell]) -> Turns | None:
+    """What each call saw: a failure outside of an outage is one of those that come now and then."""
+    down = [False] * len(calls)
+    for episode, spell in zip(found, spells, strict=True):
+        if spell.down:
+            for index in range(episode.first, episode.last + 1):
+                down[index] = calls[index].error is not None
+    if not any(down):
+        return None
+    return turns_of([Sight(call.at, bad) for call, bad in zip(calls, down, strict=True)])
