@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from .chart import chart
-from .figures import COUNTED, METRICS, SHARE
+from .figures import BY_SHARE, COUNTED, METRICS, SHARE
 from .intervals import Estimate, estimate
 from .report import report, table
 
@@ -34,7 +34,9 @@ class Column:
     def estimate(self, metric: str) -> Estimate | None:
         """What it comes to; None where there is nothing to measure."""
         values = self.values(metric)
-        return None if values is None else estimate(values, self._unit(metric))
+        if values is None:
+            return None
+        return estimate(values, self._unit(metric), by_share=metric in BY_SHARE)
 
     def _unit(self, metric: str) -> float | None:
         of_all = metric.startswith(SHARE)

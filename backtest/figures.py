@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .outcomes import Row
 
-__all__ = ["COUNTED", "METRICS", "SHARE", "Figures", "Metric", "Step", "figures_of", "quantile"]
+__all__ = ["BY_SHARE", "COUNTED", "METRICS", "SHARE", "Figures", "Metric", "Step", "figures_of", "quantile"]
 
 STEPS = 60
 """Into so many steps of time a record is divided for its chart."""
@@ -62,6 +62,10 @@ METRICS: tuple[Metric, ...] = (
 
 COUNTED = frozenset({"errors", "failed attempts", "retries", "fallbacks", "waits"})
 """Figures that count what is rare."""
+
+
+BY_SHARE = frozenset({"p50", "p95", "p99", "first token p50", "first token p95", "bill"})
+"""Figures that are off by a share of them rather than by an amount."""
 
 
 @frozen

@@ -22,6 +22,9 @@ _T = (
 """Student's t for 95 % on both sides, by degrees of freedom from 1."""
 
 
+MOST_LOG = 700.0
+"""What is more, as two plays that have nothing in common may give, is no number any more."""
+
 RARE = 5.0
 """Events in a play up to which they are taken to come by chance alone."""
 
@@ -44,8 +47,11 @@ class Estimate(NamedTuple):
         return self.low > 0.0 or self.high < 0.0
 
 
-def estimate(values: Sequence[float], unit: float | None = None) -> Estimate:
+def estimate(values: Sequence[float], unit: float | None = None, *, by_share: bool = False) -> Estimate:
     """From one value for each play.
+
+    `by_share`: it is off by a share of it rather than by an amount, as seconds are: it may well be twice as
+    much, and not as well nothing.
 
     `unit` is what one event adds to a figure that counts them. What is rare may come in none of the plays,
     or equally often in all: such a figure is taken to vary by as much as chance alone makes it. What is not
@@ -54,11 +60,18 @@ def estimate(values: Sequence[float], unit: float | None = None) -> Estimate:
     mean, many = fmean(values), len(values)
     if many < 2:
         return Estimate(mean, -math.inf, math.inf)
+    if by_share and min(values) > 0.0:
+        logs = estimate([math.log(value) for value in values])
+        return Estimate(mean, _exp(logs.low), _exp(logs.high))
     spread = stdev(values)
     if unit is not None:
         spread = max(spread, math.sqrt(unit * (min(mean, RARE * unit) + unit / many)))
     off = _student(many - 1) * spread * math.sqrt(1.0 + 1.0 / many)
     return Estimate(mean, mean - off, mean + off)
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, MOST_LOG))
 
 
 def _student(freedom: int) -> float:

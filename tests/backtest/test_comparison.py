@@ -53,6 +53,20 @@ def test_what_is_rare_may_come_another_time():
     assert estimate([9.0, 9.0, 9.0, 9.0], unit=1.0).holds(14.0)
 
 
+def test_what_is_off_by_a_share_may_rather_be_twice_as_much_than_nothing():
+    rng, held, above, below = make_rng(1), 0, 0, 0
+    for _ in range(2_000):
+        *plays, another = (rng.lognormvariate(0.0, 0.5) for _ in range(12))
+        told = estimate(plays, by_share=True)
+        held += told.holds(another)
+        above += another > told.high
+        below += another < told.low
+    assert held / 2_000 == pytest.approx(0.95, abs=0.015)
+    assert above == pytest.approx(below, abs=30)
+    assert estimate([0.0, 1.0, 2.0], by_share=True) == estimate([0.0, 1.0, 2.0])
+    assert math.isfinite(estimate([1e-300, 1e300], by_share=True).high)
+
+
 def test_what_is_rare_comes_by_chance_and_what_is_not_may_be_kept_even():
     at_the_bound, beyond = (estimate([many] * 30, unit=1.0) for many in (5.0, 500.0))
     assert at_the_bound.high - at_the_bound.mean == pytest.approx(beyond.high - beyond.mean)
@@ -82,10 +96,10 @@ def test_a_verdict_says_what_differs_and_by_how_much():
 
 
 def test_a_table_has_the_record_first_and_intervals_that_can_be():
-    found = comparison(column("usual", 0.1, 1.9, 1.0, 1.1), recorded=figures(p50=9.0))
+    found = comparison(column("usual", 0.5, 1.9, 1.0, 1.1), recorded=figures(p50=9.0))
     lines = table(found).splitlines()
     assert lines[0].split() == ["recorded", "usual"]
-    assert lines[1].split() == ["p50", "9.00", "s", "1.02", "s", "(0.00–3.65)"]
+    assert lines[1].split() == ["p50", "9.00", "s", "1.12", "s", "(0.14–7.10)"]
     assert "does not come out the same in: p50" in report(found)
     assert found.off() == ["p50"]
 

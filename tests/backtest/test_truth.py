@@ -3,6 +3,7 @@
 import pytest
 
 from bench.backtest import cases, judge
+from bench.brackets import Tally, held
 from bench.ground_truths import KINDS, draw_world
 from turnout.backtest.backtest import compare
 from turnout.backtest.setups import as_recorded
@@ -10,6 +11,7 @@ from turnout.backtest.setups import as_recorded
 WORLDS = 6
 SEEDS = 6
 CASES = 5
+DAYS = 4
 
 KNOWN = ("p50", "p95", "p99", "first token p50", "first token p95", "errors", "failed attempts", "bill")
 
@@ -36,6 +38,16 @@ def test_of_all_figures_of_drawn_worlds_no_more_are_off_than_an_interval_allows(
         figures += sum(name in KNOWN for name in found.metrics)
     assert figures >= 6 * WORLDS
     assert off <= 0.1 * figures
+
+
+def test_fresh_days_of_the_same_truth_lie_in_the_brackets_too():
+    """Days that the model was not made from; some of the worlds that `python -m bench.brackets` draws."""
+    every = Tally()
+    for number in range(60, 60 + WORLDS):
+        for tally in held(draw_world(number, 300), DAYS, SEEDS).values():
+            every.take(tally)
+    assert every.days > 8 * WORLDS * DAYS
+    assert 0.88 < every.inside / every.days < 0.995
 
 
 def test_intervals_are_narrow_enough_to_say_something():
