@@ -39,12 +39,15 @@ class Column:
         return estimate(values, self._unit(metric), by_share=metric in BY_SHARE)
 
     def _unit(self, metric: str) -> float | None:
-        of_all = metric.startswith(SHARE)
-        if not of_all:
-            if metric not in COUNTED:
-                return None
-            of_all = next(each.scale != 1.0 for each in METRICS if each.name == metric)
-        return 1.0 / max(1.0, self.plays[0].values["requests"]) if of_all else 1.0
+        """What one request more or less makes, of a figure that may come to the same in all plays."""
+        requests = max(1.0, self.plays[0].values["requests"])
+        if metric == "bill":
+            return self.plays[0].values[metric] / requests
+        if metric.startswith(SHARE):
+            return 1.0 / requests
+        if metric not in COUNTED:
+            return None
+        return 1.0 / requests if next(each.scale != 1.0 for each in METRICS if each.name == metric) else 1.0
 
     def difference(self, metric: str, other: Column) -> Estimate | None:
         """What it comes to beyond another column, seed by seed."""

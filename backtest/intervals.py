@@ -60,13 +60,13 @@ def estimate(values: Sequence[float], unit: float | None = None, *, by_share: bo
     mean, many = fmean(values), len(values)
     if many < 2:
         return Estimate(mean, -math.inf, math.inf)
+    least = 0.0 if unit is None else math.sqrt(unit * (min(mean, RARE * unit) + unit / many))
+    far = _student(many - 1) * math.sqrt(1.0 + 1.0 / many)
     if by_share and min(values) > 0.0:
-        logs = estimate([math.log(value) for value in values])
-        return Estimate(mean, _exp(logs.low), _exp(logs.high))
-    spread = stdev(values)
-    if unit is not None:
-        spread = max(spread, math.sqrt(unit * (min(mean, RARE * unit) + unit / many)))
-    off = _student(many - 1) * spread * math.sqrt(1.0 + 1.0 / many)
+        logs = [math.log(value) for value in values]
+        middle, off = fmean(logs), far * max(stdev(logs), least / mean)
+        return Estimate(mean, _exp(middle - off), _exp(middle + off))
+    off = far * max(stdev(values), least)
     return Estimate(mean, mean - off, mean + off)
 
 

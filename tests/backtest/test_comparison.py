@@ -74,6 +74,9 @@ def test_what_is_rare_comes_by_chance_and_what_is_not_may_be_kept_even():
     assert fewer.high - fewer.mean < at_the_bound.high - at_the_bound.mean
     nobody = Column("x", tuple(figures(**{"share of eu": 0.0}) for _ in range(5)))
     assert nobody.estimate("share of eu").holds(0.01)
+    bill = column("x", 1.0, 2.0, 3.0).estimate("bill")  # of 100 requests, 1.00 $ in every play
+    assert bill.holds(1.04)
+    assert not bill.holds(1.3)
 
 
 def test_a_difference_is_known_better_than_what_differs():
