@@ -10,6 +10,7 @@ from ...messages.errors import ConfigurationError
 
 __all__ = [
     "APPLICATION_ID",
+    "DAMAGED",
     "SCHEMA_VERSION",
     "FileLock",
     "check_that_it_is_ours",
@@ -24,6 +25,9 @@ APPLICATION_ID = 0x7475726E
 """What makes a SQLite file one of ours: "turn"."""
 
 SCHEMA_VERSION = 1
+
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file may raise: SQLite's words for it may hold a piece that is no text."""
 
 HEADER_BYTES = 100
 """In which SQLite says how large a file is."""
@@ -142,19 +146,19 @@ def open_for_writing(path: str, busy_seconds: float) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=CACHED_STATEMENTS,
         )
-    except sqlite3.Error as error:
+    except DAMAGED as error:
         raise _unusable(path, error) from None
     try:
         _set_up(database, path)
     except BaseException as error:
         database.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DAMAGED):
             raise _unusable(path, error) from None
         raise
     return database
 
 
-def _unusable(path: str, error: sqlite3.Error) -> ConfigurationError:
+def _unusable(path: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"journal {path!r} cannot be opened: {error}")
 
 

@@ -19,7 +19,7 @@ import msgspec
 from ...messages.errors import ConfigurationError
 from .codec import Recorded, decode_event
 from .ports import JournalError, Snapshot, Trimmed, UnreadableEventError
-from .sqlite_file import check_that_it_is_ours, cut_short, open_for_looking
+from .sqlite_file import DAMAGED, check_that_it_is_ours, cut_short, open_for_looking
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -35,9 +35,6 @@ SCANNED = 4096
 
 BUSY_SECONDS = 1.0
 """How long a statement waits for someone else who has the file locked."""
-
-DAMAGED = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file may raise: SQLite's words for it may hold a piece that is no text."""
 
 LAST_CHARACTER = "\U0010ffff"
 
@@ -168,10 +165,17 @@ class SqliteReader:
             after = page[-1][0]
 
     def last_position(self) -> int:
-        return int(self._ask(LAST_POSITION)[0][0])
+        return self._number(LAST_POSITION)
 
     def last_version(self, stream: str) -> int:
-        return int(self._ask(_LAST_VERSION, stream)[0][0])
+        return self._number(_LAST_VERSION, stream)
+
+    def _number(self, query: str, *args: str) -> int:
+        found = self._ask(query, *args)[0][0]
+        if type(found) is not int:
+            msg = f"journal {self.path!r} is damaged: a version or a position is no number"
+            raise JournalError(msg)
+        return found
 
     def versions(self) -> dict[str, int]:
         names = [name for (name,) in self._ask(_STREAMS) if not name.startswith("request/")]

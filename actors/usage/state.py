@@ -317,7 +317,7 @@ class UsageState:
         """What `snapshot` gave after the event at `position`.
 
         Raises:
-            ValueError: it is in another format.
+            ValueError: it is in another format, or contradicts itself.
         """
         if state.get("format") != FORMAT:
             msg = f"a snapshot in format {state.get('format')!r}; this is {FORMAT}"
@@ -327,6 +327,9 @@ class UsageState:
         for name, requests, gone in state["groups"]:
             made.groups[name] = _group(requests, gone)
         for name, group, calls in state["deployments"]:
+            if group not in made.groups:
+                msg = f"deployment {name!r} is of a group {group!r} that nobody knows"
+                raise ValueError(msg)
             usage = made.deployments[name] = DeploymentUsage(group)
             usage.calls.restore(calls)
             made._calls[_stream(name)] = usage.calls

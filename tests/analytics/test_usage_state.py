@@ -298,3 +298,13 @@ def test_the_report_is_plain_json(story):
 def test_a_snapshot_of_another_format_is_refused():
     with pytest.raises(ValueError, match="format 99"):
         UsageState.restore({"format": 99}, 5)
+
+
+def test_a_snapshot_whose_deployment_is_of_no_group_is_refused(story):
+    story.call("eu")
+    state = counted(story)
+    written = state.snapshot()
+    (name, _, calls), *_ = written["deployments"]
+    written["deployments"] = [[name, "no such group", calls]]
+    with pytest.raises(ValueError, match="'no such group' that nobody knows"):
+        UsageState.restore(written, state.position)

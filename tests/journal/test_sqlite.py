@@ -100,6 +100,28 @@ def test_a_journal_without_its_tables_is_a_clear_error(path):
         SqliteStore(path)
 
 
+def test_a_journal_whose_tables_have_names_that_are_no_text_is_a_clear_error(path):
+    SqliteStore(path).close()
+    damaged = sqlite3.connect(path)
+    damaged.execute("PRAGMA writable_schema = ON")
+    broken = "('table', cast(x'C5' AS TEXT), cast(x'C5' AS TEXT), 999, 'CREATE nothing')"
+    damaged.execute(f"INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES {broken}")
+    damaged.commit()
+    damaged.close()
+    with pytest.raises(ConfigurationError, match=r"journal\.db' cannot be opened"):
+        SqliteStore(path)
+
+
+def test_a_version_that_is_no_number_is_a_clear_error(store, path):
+    store.append([line(1)])
+    damaged = sqlite3.connect(path)
+    damaged.execute("UPDATE runs SET version = 'one'")
+    damaged.commit()
+    damaged.close()
+    with pytest.raises(JournalError, match="a version or a position is no number"):
+        store.last_version("deployment/a")
+
+
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"there is no folder '.*nowhere'"):
         SqliteStore(tmp_path / "nowhere" / "journal.db")
