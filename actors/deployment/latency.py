@@ -12,6 +12,9 @@ __all__ = ["DECAY_SECONDS", "SAMPLES", "LatencyStats"]
 SAMPLES = 10
 """Calls that latency-based routing averages over."""
 
+_OTHERS = SAMPLES - 1
+"""Calls that are kept beside a new one."""
+
 DECAY_SECONDS = 10.0
 """τ of the peak-sensitive moving averages and of the failure penalty (Finagle's peak EWMA)."""
 
@@ -64,7 +67,7 @@ class LatencyStats:
 
     def _sample(self, at: float, value: float) -> None:
         """A new tuple, which those who are told of it share with us."""
-        self.samples = (*self.samples[1 - SAMPLES :], (at, value))
+        self.samples = (*self.samples[-_OTHERS:], (at, value))
 
     def failed(self, at: float) -> None:
         """Raise the penalty that `adaptive` weighs in."""

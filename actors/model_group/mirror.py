@@ -48,11 +48,15 @@ class Mirror:
 
     def heard(self, seen: int) -> None:
         """It has handled `seen` calls by now."""
-        self.sent = max(self.sent, seen)
-        handled = len(self.under_way) - (self.sent - seen)
-        if handled > 0:
-            self.tokens_under_way -= sum(self.under_way[:handled])
-            del self.under_way[:handled]
+        if seen > self.sent:
+            self.sent = seen
+        under_way = self.under_way
+        handled = len(under_way) - self.sent + seen
+        if handled == 1:  # as with nearly every word of it
+            self.tokens_under_way -= under_way.pop(0)
+        elif handled > 1:
+            self.tokens_under_way -= sum(under_way[:handled])
+            del under_way[:handled]
 
     def count(self, tokens: int) -> None:
         """One more call is on its way."""
