@@ -19,7 +19,7 @@ from ...messages.outcomes import LeftOut
 if TYPE_CHECKING:
     from ...messages.budgets import BudgetRule
 
-__all__ = ["MAX_ENTRIES", "Entry", "Ledger", "dollars", "finite", "units"]
+__all__ = ["GONE", "MAX_ENTRIES", "Entry", "Ledger", "dollars", "finite", "units"]
 
 MAX_ENTRIES = 1000
 """Starts of a rolling period share an entry when they are closer than this share of it.
@@ -28,6 +28,9 @@ An entry leaves with its latest start, so sharing can only delay a release, neve
 """
 
 PER_DOLLAR = 10**12
+GONE = -math.inf
+"""When an entry leaves that has left: its receipts are worth nothing, also on a clock that is set back."""
+
 QUIET_SHARE = 0.1
 """A rolling budget that is used up again within this share of its period is old news."""
 
@@ -83,6 +86,7 @@ class Ledger:
             entry = entries.popleft()
             self.total -= entry.amount
             self.set_aside -= entry.set_aside
+            entry.leaves = GONE
 
     def amount_for(self, cost: float, least: float) -> int:
         """What to set aside for a call that is expected to cost `cost`, and will cost `least`.
@@ -120,7 +124,7 @@ class Ledger:
     def settle(self, entry: Entry, set_aside: int, used: int, now: float) -> None:
         """A call is over for which `set_aside` was kept, and has used `used`; if that still counts."""
         self.expire(now)
-        if entry.leaves > now:
+        if entry.leaves != GONE:
             entry.amount += used - set_aside
             entry.set_aside -= set_aside
             self.total += used - set_aside

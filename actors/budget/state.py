@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from ...messages.events import BudgetExhausted, BudgetReserved, BudgetSettled, ClockSetBack
-from .ledger import Ledger, dollars, finite, units
+from .ledger import GONE, Ledger, dollars, finite, units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,11 @@ class OpenReservation:
     at: float
     amounts: dict[str, int]
     entries: dict[str, Entry]
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """What of it is still in a period."""
+        return {name: self.amounts[name] for name, entry in self.entries.items() if entry.leaves != GONE}
 
 
 class TreasuryState:
@@ -118,7 +123,7 @@ class TreasuryState:
             ledger.expire(now)
         return {
             "ledgers": {name: ledger.snapshot() for name, ledger in self.ledgers.items()},
-            "open": {call: [r.deployment_id, r.at, r.amounts] for call, r in self.open.items()},
+            "open": {call: [r.deployment_id, r.at, r.counted] for call, r in self.open.items()},
             "quiet_until": {name: finite(at) for name, at in self.quiet_until.items() if now < at},
         }
 

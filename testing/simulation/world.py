@@ -148,8 +148,6 @@ class World:
             self.marks.sometimes("unsynced tail lost")
         self.callers.forget()
         pause = self.chance.choice((1.0, 0.0, 100.0, -500.0))
-        if "budgets" in self.options.particulars:  # a clock that is set back is not for these worlds yet
-            pause = max(pause, 0.0)
         self._note_death(position, pause)
         if pause < 0:
             self.marks.sometimes("clock set back")

@@ -203,6 +203,16 @@ def test_a_clock_that_is_set_back_takes_what_was_spent_with_it(rolling):
     assert ledger.entry_at(100.0) is None
 
 
+@pytest.mark.parametrize("rolling", [False, True])
+def test_what_has_left_its_period_stays_gone_when_the_clock_is_set_back(rolling):
+    ledger = Ledger(rule(1.0, "1m", "rolling" if rolling else None))
+    entry = ledger.add(600.0, units(0.5))
+    assert ledger.admits(units(1.0), 660.0)
+    ledger.set_back(500.0)
+    ledger.settle(entry, units(0.5), units(0.25), 161.0)
+    assert (ledger.total, ledger.set_aside) == (0, 0)
+
+
 def test_a_ledger_that_was_set_back_is_what_its_snapshot_gives_back():
     ledger = Ledger(rule(1.0, "30s", "rolling"))
     ledger.add(2.0609385102713875, 1)
