@@ -344,6 +344,12 @@ MUTATIONS = (
         "if not ledger.admits(0, now):",
     ),
     Mutation(
+        "tell nobody that a shared budget has more",
+        "actors/budget/treasury.py",
+        "            if name in self._refused:\n",
+        "            if False:\n",
+    ),
+    Mutation(
         "keep what was set aside for a call that is over",
         DEPLOYMENT,
         "            self._settle(call.call_id, (charged or 0.0) if cost is None else cost)\n",

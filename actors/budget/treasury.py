@@ -121,7 +121,7 @@ class Treasury(SourcedActor):
             return
         self.record(verdict, now)
         if not self._to_deployment(message.deployment_id, StartCall(assign, paid=True)):
-            self.record(BudgetSettled(verdict.call_id, 0.0), now)
+            self._over(verdict.call_id, 0.0, now)
             self._lost(assign, message.deployment_id)
 
     def _refuse(self, message: ReserveBudget, left_out: LeftOut, now: float) -> None:
@@ -130,10 +130,11 @@ class Treasury(SourcedActor):
         exhausted = self.state.exhausted(name, left_out.need or 0.0, now)
         if exhausted is not None:
             self.record(exhausted, now)
-        assign = message.assign
-        purse = self.state.purse(name, now)
-        self._refused.setdefault(name, {})[assign.group] = purse.until
-        self._tell_group(assign.group, PurseChanged(name, purse))
+        group = message.assign.group
+        self._refused.setdefault(name, {})[group] = self.state.purse(name, now).until
+        for each in message.budgets:  # in all that it knows to be low it has counted this call already
+            if group in self._refused.get(each, ()):
+                self._tell_group(group, PurseChanged(each, self.state.purse(each, now)))
         self._refuse_by_way_of(message, left_out)
 
     def _refuse_by_way_of(self, message: ReserveBudget, left_out: LeftOut) -> None:
@@ -156,11 +157,12 @@ class Treasury(SourcedActor):
     # -- a call is over
 
     def _settle(self, message: SettleBudget) -> None:
-        reservation = self.state.open.get(message.call_id)
-        if reservation is None:
-            return
-        now = self.clock.now()
-        self.record(BudgetSettled(message.call_id, message.cost), now)
+        if message.call_id in self.state.open:
+            self._over(message.call_id, message.cost, self.clock.now())
+
+    def _over(self, call_id: str, cost: float | None, now: float) -> None:
+        reservation = self.state.open[call_id]
+        self.record(BudgetSettled(call_id, cost), now)
         for name in reservation.amounts:
             exhausted = self.state.exhausted(name, 0.0, now)
             if exhausted is not None:

@@ -252,7 +252,7 @@ class World:
     @property
     def closed_by_itself(self) -> bool:
         """Its Supervisor crashed again and again, and takes no more requests."""
-        return "supervisor/supervisor" in self.router._wiring.failed
+        return self.auditor.living.closed_by_itself
 
     def _arrivals(self) -> None:
         """Nobody comes in the dullest of turns, so that a request can be left out while time goes on."""

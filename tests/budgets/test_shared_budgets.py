@@ -73,6 +73,16 @@ def test_a_call_may_concern_several_budgets_and_is_charged_to_all_or_none(town):
     assert spent == {"provider:openai": 1.0, "tag:x": 0.5, "tag:y": 1.0}
 
 
+def test_a_call_that_one_budget_refuses_counts_in_no_other(town):
+    """A group that knows another to be low has counted the call there when it sent it."""
+    tags = {"team-a": {"max_budget": 0.6, "budget_duration": "1d"}}
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS, tag_budget_config=tags)
+    one.ask(tags=["team-a"])
+    assert one.error(max_tokens=9).left_out[0].detail == "provider:openai"
+    assert one.error(tags=["team-a"], max_tokens=3).left_out[0].detail == "tag:team-a"
+    assert one.ask().route.cost == 0.5
+
+
 def test_a_deployments_own_refusal_releases_what_was_set_aside(town):
     one = town([town.entry("a")], provider_budget_config={"openai": {"max_budget": 10}})
     state = one.router._switchboard.deployments["a"]._actor_weakref().state

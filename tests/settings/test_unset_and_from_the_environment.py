@@ -46,7 +46,7 @@ def test_a_long_time_is_written_in_whole_seconds(value, text):
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0.0, "$0.00"), (1234.5, "$1,234.50"), (0.00123, "$0.00123"), (0.00001, "$1.0e-05")]
+    ("amount", "text"), [(0.0, "$0.00"), (1234.5, "$1,234.50"), (0.00123, "$0.00123"), (0.00001, "$0.000010")]
 )
 def test_a_small_sum_shows_its_digits(amount, text):
     assert dollars(amount) == text

@@ -265,7 +265,7 @@ class Auditor:
             self.hear(heard)
         self.living.look(now)
         self.living.were_recorded_first(now)
-        if self.money.on:
+        if self.money.on and not self.living.closed_by_itself:
             self.money.look(self.living.service("treasury"), self.living.actor, now)
         self.rounds.look(self.living.service("health"), now)
         self._replies.come_after_their_record(now)

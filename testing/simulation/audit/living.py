@@ -92,6 +92,11 @@ class Living:
         ref = self.router._switchboard.services.get(name)
         return None if ref is None or not ref.is_alive() else ref._actor_weakref()
 
+    @property
+    def closed_by_itself(self) -> bool:
+        """The Supervisor crashed again and again: no request is taken, and no actor that dies comes back."""
+        return "supervisor/supervisor" in self.router._wiring.failed
+
     def touched(self, name: str, event: Event, at: float) -> None:
         """Something was recorded of it."""
         if name not in self.blind and name in self._shadows:

@@ -105,4 +105,6 @@ def _could_have_had(request: RequestBook, name: str, rank: tuple[int, float, flo
         return False
     if not request.money.has_room(request, name, at):
         return False
-    return request.rules.may_serve(request.group, name) and request.books[name].idle_at(at, request.tokens)
+    if not request.rules.may_serve_this(request.group, fields, name):
+        return False
+    return request.books[name].idle_at(at, request.tokens)

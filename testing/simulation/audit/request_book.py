@@ -187,7 +187,9 @@ class RequestBook:
         self.must(self.rules.may_serve(self.group, name), "I6", f"{name} is not of {self.group}", at)
         self.must(self.only in (None, name), "I6", f"{name} was picked, {self.only} was named", at)
         if self.fields is not None:
-            able = self.rules.able(self.fields, name)
+            able = self.rules.able(self.fields, name) and self.rules.may_serve_this(
+                self.group, self.fields, name
+            )
             self.must(able, "choice", f"{name} cannot do that, or not there, and was picked", at)
         self.strategies.consistent(decision, at)
         if self.only is None and self.fields is not None:

@@ -149,6 +149,12 @@ class Rulebook:
         home = self.deployments[deployment_id].group
         return home == group or home in self.substitutes.get(group, ())
 
+    def may_serve_this(self, group: str, fields: dict[str, Any], deployment_id: str) -> bool:
+        """The same of one request: who stands in must be known to do tools and pictures, and nobody is."""
+        at_home = self.deployments[deployment_id].group == group
+        hard = not _needs(fields).isdisjoint({"function_calling", "vision"})
+        return self.may_serve(group, deployment_id) and (at_home or not hard)
+
     def able(self, fields: dict[str, Any], deployment_id: str) -> bool:
         """Whether it is where the request may go, and can do what is asked for ("Checks before a call")."""
         if not self.settings.get("enable_pre_call_checks"):
