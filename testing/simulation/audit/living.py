@@ -135,7 +135,7 @@ class Living:
         if name in self.blind:
             self.blind.discard(name)
             book.adopt(state)
-            self.money.adopt(name, state, now)
+            self.money.adopt_after_a_gap(name, state, now)
             shadow.state = DeploymentState.restore(name, shadow.limits, state.snapshot(now))
             return
         book.settle_foretold(now)

@@ -444,6 +444,12 @@ class MoneyBook:
         lines = pot.adopt(ledger, now, [(call.started_at, call.set_aside) for _, call in held])
         self._own_lines.update(zip((call_id for call_id, _ in held), lines, strict=True))
 
+    def adopt_after_a_gap(self, name: str, state: DeploymentState, now: float) -> None:
+        """The same where the journal lost some of it, so that it may tell once more what it told."""
+        self.adopt(name, state, now)
+        if name in self.own:
+            self.own[name].told_at = None
+
     def adopt_shared(self, state: TreasuryState, now: float) -> None:
         """Take the Treasury's word."""
         self.open = {
@@ -474,6 +480,8 @@ class MoneyBook:
         if self.blind and treasury is not None:
             self.blind = False
             self.adopt_shared(treasury.state, now)
+            for pot in self.shared.values():
+                pot.told_at = None  # what the journal lost it may tell again
         for call_id, reserved in self.open.items():
             self._is_still_wanted(call_id, reserved, now)
         for name in self._touched:
