@@ -130,16 +130,21 @@ class Ledger:
             self.total += used - set_aside
             self.set_aside -= set_aside
 
-    def set_back(self, seconds: float) -> None:
-        """The clock was set back: what was spent a while ago was spent as long ago by the new one."""
+    def set_back(self, seconds: float, now: float) -> None:
+        """The clock was set back to `now`.
+
+        What was spent a while ago was spent as long ago by the new clock; what counted in a period of the
+        calendar counts in the one that it is now, whichever that is: nobody may spend a day's money twice.
+        """
         rule = self.rule
+        self.expire(now + seconds)
         for entry in self._entries:
-            alone = entry.leaves == entry.first + rule.seconds
-            entry.first -= seconds
-            if not rule.rolling:
-                entry.leaves = rule.end_of(entry.first)
-            else:  # to the last bit what a snapshot gives back
+            if rule.rolling:  # to the last bit what a snapshot gives back
+                alone = entry.leaves == entry.first + rule.seconds
+                entry.first -= seconds
                 entry.leaves = entry.first + rule.seconds if alone else entry.leaves - seconds
+            else:
+                entry.first, entry.leaves = now, rule.end_of(now)
 
     @property
     def spent(self) -> int:
@@ -196,7 +201,9 @@ class Ledger:
         return at + QUIET_SHARE * self.rule.seconds if self.rule.rolling else self.rule.end_of(at)
 
     def entry_at(self, at: float) -> Entry | None:
-        """The entry a start at `at` was counted in, for a state that is restored."""
+        """The entry in which a start at `at` that still counts is counted; for a state that is restored."""
+        if not self.rule.rolling:  # all that counts is in one
+            return self._entries[-1] if self._entries else None
         for entry in reversed(self._entries):
             if entry.first <= at:
                 return entry

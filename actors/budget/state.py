@@ -80,9 +80,10 @@ class TreasuryState:
         elif type(event) is BudgetSettled:
             self._settled(event, at)
         elif type(event) is BudgetExhausted and event.budget in self.ledgers:
-            self.quiet_until[event.budget] = self.ledgers[event.budget].quiet_until(at)
+            if event.limit == self.ledgers[event.budget].rule.limit:  # a larger one was not used up
+                self.quiet_until[event.budget] = self.ledgers[event.budget].quiet_until(at)
         elif type(event) is ClockSetBack:
-            self._set_back(event.seconds)
+            self._set_back(event.seconds, at)
 
     def _reserved(self, event: BudgetReserved, at: float) -> None:
         amounts = {name: units(cost) for name, cost in event.amounts.items() if name in self.ledgers}
@@ -98,9 +99,9 @@ class TreasuryState:
             used = set_aside if event.cost is None else units(event.cost)
             self.ledgers[name].settle(entry, set_aside, used, at)
 
-    def _set_back(self, seconds: float) -> None:
+    def _set_back(self, seconds: float, now: float) -> None:
         for ledger in self.ledgers.values():
-            ledger.set_back(seconds)
+            ledger.set_back(seconds, now)
         for reservation in self.open.values():
             reservation.at -= seconds
         self.quiet_until = {name: at - seconds for name, at in self.quiet_until.items()}
@@ -125,6 +126,7 @@ class TreasuryState:
             "ledgers": {name: ledger.snapshot() for name, ledger in self.ledgers.items()},
             "open": {call: [r.deployment_id, r.at, r.counted] for call, r in self.open.items()},
             "quiet_until": {name: finite(at) for name, at in self.quiet_until.items() if now < at},
+            "limits": {name: ledger.rule.limit for name, ledger in self.ledgers.items()},
         }
 
     @classmethod
@@ -134,7 +136,12 @@ class TreasuryState:
         for name, rows in data["ledgers"].items():
             if name in rules:
                 state.ledgers[name] = Ledger.restore(rules[name], rows)
-        quiet = {name: at for name, at in data["quiet_until"].items() if name in rules}
+        limits = data.get("limits", {})  # older snapshots do not say of how much they speak
+        quiet = {
+            name: at
+            for name, at in data["quiet_until"].items()
+            if name in rules and limits.get(name, rules[name].limit) == rules[name].limit
+        }
         state.quiet_until = {name: math.inf if at is None else at for name, at in quiet.items()}
         for call_id, (deployment_id, at, amounts) in data["open"].items():
             kept = {name: amount for name, amount in amounts.items() if name in rules}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import define
 from msgspec import Struct
 
+from ..budget.ledger import GONE
+
 if TYPE_CHECKING:
     from ..budget.ledger import Entry
     from .limits import Bucket
@@ -29,6 +31,11 @@ class OpenCall(Struct, eq=False):
     """The receipt for `set_aside`, of the deployment's own budget."""
     prompt_bytes: int = 0
     fixed_tokens: int = 0
+
+    @property
+    def counted(self) -> int | None:
+        """What of `set_aside` is in the budget's period; None when no budget, or none any more, counts it."""
+        return None if self.entry is None or self.entry.leaves == GONE else self.set_aside
 
 
 @define

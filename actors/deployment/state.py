@@ -88,9 +88,8 @@ class DeploymentState:
             self.ledger = Ledger.restore(limits.budget, former.snapshot())
             self.quiet_until = 0.0
         for call in self.open.values():
-            call.entry = (
-                None if self.ledger is None or not call.set_aside else self.ledger.entry_at(call.started_at)
-            )
+            counts = self.ledger is not None and call.counted is not None
+            call.entry = self.ledger.entry_at(call.started_at) if counts else None
 
     # -- deciding
 
@@ -327,18 +326,18 @@ class DeploymentState:
     def _limits_observed(self, event: LimitsObserved, _at: float) -> None:
         self.correction = Correction(event.requests, event.tokens, event.until)
 
-    def _budget_exhausted(self, _event: BudgetExhausted, at: float) -> None:
-        if self.ledger is not None:
+    def _budget_exhausted(self, event: BudgetExhausted, at: float) -> None:
+        if self.ledger is not None and event.limit == self.ledger.rule.limit:  # a larger one was not used up
             self.quiet_until = self.ledger.quiet_until(at)
 
-    def _clock_set_back(self, event: ClockSetBack, _at: float) -> None:
+    def _clock_set_back(self, event: ClockSetBack, at: float) -> None:
         seconds = event.seconds
         self.window.set_back(seconds)
         self.breaker.set_back(seconds)
         self.latency.set_back(seconds)
         self.correction.until -= seconds
         if self.ledger is not None:
-            self.ledger.set_back(seconds)
+            self.ledger.set_back(seconds, at)
             self.quiet_until -= seconds
         for call in self.open.values():
             call.started_at -= seconds
@@ -440,6 +439,7 @@ class DeploymentState:
         self.window.expire(now)
         correction = self._extra(now)
         totals, check, sick = self.totals, self.check, self.sickness
+        saved_ledger = self._saved_ledger(now)
         return {
             "open": {
                 call_id: [
@@ -449,7 +449,7 @@ class DeploymentState:
                     c.stream,
                     c.probe,
                     c.ttft,
-                    c.set_aside,
+                    c.counted,
                     c.prompt_bytes,
                     c.fixed_tokens,
                 ]
@@ -461,7 +461,7 @@ class DeploymentState:
             "totals": {name: getattr(totals, name) for name in Totals.__slots__ if name != "__weakref__"},
             "correction": [correction.requests, correction.tokens, correction.until],
             "ratio": [self.ratio.value, self.ratio.calls],
-            **self._saved_ledger(now),
+            **saved_ledger,
             "check": None if check is None else [check.check_id, check.started_at, check.reserved],
             "sickness": None if sick is None else [sick.since, sick.error],
         }
@@ -471,7 +471,8 @@ class DeploymentState:
             return {}
         self.ledger.expire(now)
         quiet = self.quiet_until if now < self.quiet_until else 0.0
-        return {"ledger": self.ledger.snapshot(), "quiet_until": finite(quiet)}
+        limit = self.ledger.rule.limit
+        return {"ledger": self.ledger.snapshot(), "quiet_until": finite(quiet), "limit": limit}
 
     @classmethod
     def restore(cls, deployment_id: str, limits: Limits, data: dict[str, Any]) -> DeploymentState:
@@ -486,7 +487,8 @@ class DeploymentState:
         if limits.budget is not None and "ledger" in data:
             state.ledger = Ledger.restore(limits.budget, data["ledger"])
             quiet = data["quiet_until"]
-            state.quiet_until = math.inf if quiet is None else quiet
+            if data.get("limit", limits.budget.limit) == limits.budget.limit:
+                state.quiet_until = math.inf if quiet is None else quiet
         for call_id, saved in data["open"].items():
             state.open[call_id] = state._reopened(*saved)
         if (check := data.get("check")) is not None:  # older snapshots say nothing of checks
@@ -504,12 +506,12 @@ class DeploymentState:
         stream: bool,  # noqa: FBT001
         probe: bool,  # noqa: FBT001
         ttft: float | None,
-        set_aside: int = 0,
+        set_aside: int | None = None,
         prompt_bytes: int = 0,
         fixed_tokens: int = 0,
     ) -> OpenCall:
         bucket = self.window.bucket_at(started_at)
-        entry = None if self.ledger is None else self.ledger.entry_at(started_at)
+        entry = None if self.ledger is None or set_aside is None else self.ledger.entry_at(started_at)
         return OpenCall(
             request_id,
             started_at,
@@ -518,7 +520,7 @@ class DeploymentState:
             stream,
             probe,
             ttft,
-            set_aside,
+            set_aside or 0,
             entry,
             prompt_bytes,
             fixed_tokens,

@@ -42,6 +42,16 @@ class Town:
     def events(self, *types):
         return [r.event for r in self.router.events() if r.event.TYPE in types]
 
+    def crash(self, name, message_type):
+        """Let the next message of this type kill the actor."""
+        board = self.router._switchboard
+        ref = board.services.get(name) or board.deployments.get(name)
+
+        def broken(_message):
+            raise RuntimeError("broken on purpose")
+
+        ref._actor_weakref().message_handlers[message_type] = broken
+
     def close(self):
         self.router.close()
 

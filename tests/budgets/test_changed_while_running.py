@@ -3,6 +3,7 @@
 import pytest
 
 from turnout import NoDeploymentsAvailable
+from turnout.messages.commands import SaveSnapshot
 
 
 def test_a_raised_budget_counts_what_was_spent(town):
@@ -39,3 +40,30 @@ def test_another_price_is_charged_from_then_on(town):
     one.router.update_deployment("d", output_cost_per_token=0.2)
     assert one.ask().route.cost == 0.9
     assert one.budgets()["provider:openai"]["spent"] == pytest.approx(1.4)
+
+
+def test_a_raised_budget_is_used_up_anew_also_when_its_deployment_has_crashed_meanwhile(town):
+    one = town([town.entry(max_budget=0.5, budget_duration="1d")])
+    one.ask()
+    one.error()
+    one.router.update_deployment("d", max_budget=1.0)
+    one.crash("d", SaveSnapshot)
+    one.router._switchboard.deployments["d"].tell(SaveSnapshot())
+    one.clock.advance(1.0)
+    one.ask()
+    one.error()
+    assert [event.limit for event in one.events("budget_exhausted")] == [0.5, 1.0]
+
+
+def test_a_call_of_a_period_that_is_over_is_in_none_when_its_deployment_comes_back(town):
+    one = town([town.entry(max_budget=2.0, budget_duration="1h")], latency=7200.0)
+    one.send(timeout=9000.0)
+    one.clock.advance(3600.0)
+    second = one.send(timeout=9000.0)
+    assert one.budgets()["deployment:d"]["reserved"] == 0.5
+    one.crash("d", SaveSnapshot)
+    one.router._switchboard.deployments["d"].tell(SaveSnapshot())
+    one.clock.advance(1.0)
+    one.clock.advance(60.0)
+    assert second.done()
+    assert one.budgets()["deployment:d"]["spent"] == 0.5

@@ -195,7 +195,7 @@ def test_both_names_of_limit_and_period_are_taken():
 def test_a_clock_that_is_set_back_takes_what_was_spent_with_it(rolling):
     ledger = Ledger(rule(1.0, "1m", "rolling" if rolling else None))
     entry = ledger.add(600.0, units(1.0))
-    ledger.set_back(500.0)
+    ledger.set_back(500.0, 100.0)
     assert not ledger.admits(1, 100.0)
     ledger.settle(entry, units(1.0), units(0.5), 101.0)
     assert ledger.spent == units(0.5)
@@ -203,12 +203,24 @@ def test_a_clock_that_is_set_back_takes_what_was_spent_with_it(rolling):
     assert ledger.entry_at(100.0) is None
 
 
+def test_a_day_whose_first_call_falls_into_the_day_before_is_not_begun_anew():
+    """The clock is set back at noon by more than has passed between midnight and the day's first call."""
+    day = 86_400.0
+    ledger = Ledger(rule(1.0, "1d"))
+    ledger.add(2 * day + 60.0, units(1.0))
+    ledger.set_back(500.0, 2.5 * day - 500.0)
+    assert not ledger.admits(1, 2.5 * day)
+    assert ledger.free_at(1) == 3 * day
+    rows = ledger.snapshot()
+    assert Ledger.restore(ledger.rule, rows).snapshot() == rows
+
+
 @pytest.mark.parametrize("rolling", [False, True])
 def test_what_has_left_its_period_stays_gone_when_the_clock_is_set_back(rolling):
     ledger = Ledger(rule(1.0, "1m", "rolling" if rolling else None))
     entry = ledger.add(600.0, units(0.5))
     assert ledger.admits(units(1.0), 660.0)
-    ledger.set_back(500.0)
+    ledger.set_back(500.0, 160.0)
     ledger.settle(entry, units(0.5), units(0.25), 161.0)
     assert (ledger.total, ledger.set_aside) == (0, 0)
 
@@ -216,9 +228,9 @@ def test_what_has_left_its_period_stays_gone_when_the_clock_is_set_back(rolling)
 def test_a_ledger_that_was_set_back_is_what_its_snapshot_gives_back():
     ledger = Ledger(rule(1.0, "30s", "rolling"))
     ledger.add(2.0609385102713875, 1)
-    ledger.set_back(2.0609385102713875 + 1e-15)
+    ledger.set_back(2.0609385102713875 + 1e-15, 0.0)
     rows = ledger.snapshot()
     assert Ledger.restore(ledger.rule, rows).snapshot() == rows
-    ledger.set_back(1.8067900687116722)
+    ledger.set_back(1.8067900687116722, 0.0)
     rows = ledger.snapshot()
     assert Ledger.restore(ledger.rule, rows).snapshot() == rows

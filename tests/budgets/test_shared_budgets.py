@@ -206,18 +206,6 @@ def test_a_wrong_budget_is_refused_where_it_stands():
 # -- crashes and restarts
 
 
-def crash(one, name, message_type):
-    """Let the next message of this type kill the actor."""
-    board = one.router._switchboard
-    ref = board.services.get(name) or board.deployments.get(name)
-    actor = ref._actor_weakref()
-
-    def broken(_message):
-        raise RuntimeError("broken on purpose")
-
-    actor.message_handlers[message_type] = broken
-
-
 def test_a_restarted_router_goes_on_with_what_was_spent(town, tmp_path):
     journal = f"sqlite:///{tmp_path}/j.db"
     one = town([town.entry("a")], journal=journal, provider_budget_config=PROVIDERS)
@@ -246,7 +234,7 @@ def test_calls_that_were_open_when_the_process_died_stay_charged(town):
 def test_a_deployment_that_crashes_settles_its_calls_with_what_was_set_aside(town):
     one = town([town.entry("a")], provider_budget_config=PROVIDERS, latency=50.0)
     future = one.send()
-    crash(one, "a", CancelCall)
+    one.crash("a", CancelCall)
     future.cancel()
     one.clock.advance(1.0)
     budget = one.budgets()["provider:openai"]
@@ -256,7 +244,7 @@ def test_a_deployment_that_crashes_settles_its_calls_with_what_was_set_aside(tow
 def test_a_treasury_that_crashes_comes_back_with_its_books(town):
     one = town(group(town), provider_budget_config=PROVIDERS, num_retries=2)
     open_call = one.send()
-    crash(one, "treasury", ReserveBudget)
+    one.crash("treasury", ReserveBudget)
     futures = [one.send() for _ in range(4)]
     one.clock.advance(10.0)
     assert open_call.done()
@@ -275,7 +263,7 @@ def test_a_treasury_that_is_gone_for_good_lets_nothing_it_limits_start(town):
     one = town([*group(town), town.entry("d", group="only-limited")], provider_budget_config=PROVIDERS)
     for _ in range(60):
         if one.router._switchboard.services.get("treasury") is not None:
-            crash(one, "treasury", ReserveBudget)
+            one.crash("treasury", ReserveBudget)
         one.send()
         one.clock.advance(1.1)
     assert not one.router.health()["ok"]
@@ -289,7 +277,7 @@ def test_a_treasury_that_crashes_while_its_journal_loses_events_does_not_take_th
     one.ask()
     # events that were recorded, and lost before they were written
     one.router._journal._versions["budgets"] += 3
-    crash(one, "treasury", SaveSnapshot)
+    one.crash("treasury", SaveSnapshot)
     one.router._switchboard.services["treasury"].tell(SaveSnapshot())
     one.clock.advance(2.0)
     assert one.ask().route.deployment_id == "a"

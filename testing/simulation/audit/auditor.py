@@ -14,6 +14,7 @@ from ....messages.events import (
     CallSucceeded,
     DeploymentAdded,
     DeploymentRemoved,
+    DeploymentRestarted,
     DeploymentRetired,
     DeploymentUpdated,
     EventsLost,
@@ -220,6 +221,8 @@ class Auditor:
             self.marks.sometimes("actor retired")
             self.downtime.retired_for_a_reason(event.deployment_id, at)
             self.deployments[event.deployment_id].crashed_at = math.inf  # nothing is owed by it any more
+        elif isinstance(event, DeploymentRestarted):
+            self.money.came_back(event.deployment_id, at)
         elif isinstance(event, (DeploymentAdded, DeploymentUpdated)) and not event.listed:
             self._learn(event, at)
         elif isinstance(event, DeploymentRemoved):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
+from ....actors.budget.ledger import GONE
 from ....messages.events import (
     BudgetExhausted,
     BudgetReserved,
@@ -30,6 +31,7 @@ from .violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ....actors.budget.ledger import Entry
     from ....actors.budget.state import TreasuryState
     from ....actors.deployment.state import DeploymentState
     from ....actors.journal.codec import Recorded
@@ -90,6 +92,7 @@ class MoneyBook:
         self.shared = {name: Pot(terms) for name, terms in rules.shared_budgets.items()}
         self.open: dict[str, Reservation] = {}
         self.crashed_at = -math.inf
+        self._back_at: dict[str, float] = {}
         self.blind = False
         self._judging = True
         self._own_lines: dict[str, Line] = {}
@@ -258,7 +261,7 @@ class MoneyBook:
         elif isinstance(event, BudgetExhausted):
             self._used_up(event, self.own.get(name), at)
         elif isinstance(event, ClockSetBack) and name in self.own:
-            self.own[name].set_back(event.seconds)
+            self.own[name].set_back(event.seconds, at)
 
     def _of_blind(self, name: str, event: Event, at: float) -> None:
         reserved = self._reserved_for(getattr(event, "call_id", ""), name)
@@ -297,7 +300,7 @@ class MoneyBook:
             self._used_up(event, self.shared.get(event.budget), at)
         elif isinstance(event, ClockSetBack):
             for pot in self.shared.values():
-                pot.set_back(event.seconds)
+                pot.set_back(event.seconds, at)
             for reserved in self.open.values():
                 reserved.at -= event.seconds
 
@@ -312,8 +315,11 @@ class MoneyBook:
         lines = {}
         for budget, cost in event.amounts.items():
             pot, amount = self.shared[budget], in_units(cost)
-            near = ROUNDING if self.books[name].changed_at < at - STALE else 1_000.0
-            known = request if at != self.books[name].lenient_at else None
+            book = self.books[name]
+            near = (
+                ROUNDING if max(book.changed_at, self._back_at.get(name, -math.inf)) < at - STALE else 1_000.0
+            )
+            known = request if at != book.lenient_at else None
             self._sets_aside(budget, pot, amount, name, known, at, near)
             lines[budget] = pot.add(at, amount)
         self.open[event.call_id] = Reservation(name, at, lines)
@@ -396,6 +402,10 @@ class MoneyBook:
 
     # -- crashes, and another life
 
+    def came_back(self, name: str, at: float) -> None:
+        """A deployment's actor was restarted: it may have forgotten how long answers are."""
+        self._back_at[name] = at
+
     def crashed(self, now: float, *, lost: int) -> None:
         """The Treasury is about to die."""
         self.crashed_at = now
@@ -441,7 +451,8 @@ class MoneyBook:
         if pot is None or ledger is None:
             return
         held = [(call_id, call) for call_id, call in state.open.items() if call.entry is not None]
-        lines = pot.adopt(ledger, now, [(call.started_at, call.set_aside) for _, call in held])
+        amounts = [(_counted_since(call.started_at, call.entry), call.set_aside) for _, call in held]
+        lines = pot.adopt(ledger, now, amounts)
         self._own_lines.update(zip((call_id for call_id, _ in held), lines, strict=True))
 
     def adopt_after_a_gap(self, name: str, state: DeploymentState, now: float) -> None:
@@ -459,7 +470,7 @@ class MoneyBook:
         self.crashed_at = now
         for budget, pot in self.shared.items():
             held = [(call_id, each) for call_id, each in state.open.items() if budget in each.entries]
-            amounts = [(each.at, each.amounts[budget]) for _, each in held]
+            amounts = [(_counted_since(r.at, r.entries[budget]), r.amounts[budget]) for _, r in held]
             lines = pot.adopt(state.ledgers[budget], now, amounts)
             for (call_id, _), line in zip(held, lines, strict=True):
                 self.open[call_id].lines[budget] = line
@@ -518,3 +529,8 @@ class MoneyBook:
             wrong = pot.differs_from(state.ledgers[budget], now)
             if wrong is not None:
                 raise Violation("money", f"the budget {budget}: {wrong}", now)
+
+
+def _counted_since(at: float, entry: Entry) -> float:
+    """When a call began; a clock that was set back may have put it into the period that it is now."""
+    return at if entry.leaves == GONE else max(at, entry.first)

@@ -113,16 +113,14 @@ class Pot:
         need = max(least, min(expected, limit), 1)
         return at > self.unsure_until and self.most(at) + need <= limit
 
-    def set_back(self, seconds: float) -> None:
-        """What is past moves with the clock; a period of the calendar as a whole, from its first call."""
-        self.lines = [line for line in self.lines if line.open or self._may_count(line, self.changed_at)]
-        begins: dict[float, float] = {}
-        if not self.terms.rolling:
-            for line in self.lines:
-                period = line.at // self.terms.seconds
-                begins[period] = min(line.at, begins.get(period, line.at))
+    def set_back(self, seconds: float, now: float) -> None:
+        """What is past moves with the clock; what counts in a calendar's period, into the one it is now."""
         for line in self.lines:
-            line.at = begins.get(line.at // self.terms.seconds, line.at) - seconds
+            if self.terms.rolling:
+                line.at -= seconds
+            else:
+                line.at = now if self._counts(line, now + seconds) else -math.inf
+        self.lines = [line for line in self.lines if line.open or self._may_count(line, now)]
         self.changed_at -= seconds
         self.unsure_until, self.told_at = -math.inf, None
 

@@ -57,6 +57,8 @@ def differ(one: DeploymentState, other: DeploymentState, now: float) -> bool:
             state.ledger.expire(now)
         if state.quiet_until <= now:  # long ago is as good as never
             state.quiet_until = 0.0
+        for call in state.open.values():  # nor is what is in no period any more
+            call.set_aside = call.counted or 0
     return bool(facts_of(one) != facts_of(other))
 
 
