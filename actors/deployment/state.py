@@ -87,9 +87,9 @@ class DeploymentState:
         elif former.rule != limits.budget:
             self.ledger = Ledger.restore(limits.budget, former.snapshot())
             self.quiet_until = 0.0
+        ledger = self.ledger
         for call in self.open.values():
-            counts = self.ledger is not None and call.counted is not None
-            call.entry = self.ledger.entry_at(call.started_at) if counts else None
+            call.entry = None if ledger is None or call.counted is None else ledger.entry_at(call.started_at)
 
     # -- deciding
 

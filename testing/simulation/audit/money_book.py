@@ -531,6 +531,6 @@ class MoneyBook:
                 raise Violation("money", f"the budget {budget}: {wrong}", now)
 
 
-def _counted_since(at: float, entry: Entry) -> float:
+def _counted_since(at: float, entry: Entry | None) -> float:
     """When a call began; a clock that was set back may have put it into the period that it is now."""
-    return at if entry.leaves == GONE else max(at, entry.first)
+    return at if entry is None or entry.leaves == GONE else max(at, entry.first)
