@@ -361,10 +361,14 @@ class ReserveBudget(Message, frozen=True):
 
 
 class SettleBudget(Message, frozen=True):
-    """A call is over: what it is charged, 0 when it never started, None when nobody knows."""
+    """A call is over: what it is charged, 0 when it never started, None when nobody knows.
+
+    `asked`: it answers `AccountFor`, and is of the call as it was then.
+    """
 
     call_id: str
     cost: float | None
+    asked: bool = False
 
 
 class BudgetShort(Message, frozen=True):

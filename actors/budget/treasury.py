@@ -71,6 +71,8 @@ class Treasury(SourcedActor):
         """By budget, the groups that were refused, each with the release it was told of."""
         self._dealt_with: ReserveBudget | None = None
         self._set_back = set_back
+        self._unaccounted: set[str] = set()
+        """Calls of a former life of which their deployments were asked."""
 
     def __repr__(self) -> str:
         return f"<Treasury · {len(self.state.ledgers)} budgets · {len(self.state.open)} open calls>"
@@ -95,6 +97,8 @@ class Treasury(SourcedActor):
             if not self._to_deployment(deployment_id, AccountFor(tuple(call_ids))):
                 for call_id in call_ids:
                     self.record(BudgetSettled(call_id, None), self.clock.now())
+            else:
+                self._unaccounted.update(call_ids)
         for group in self._switchboard.groups.values():
             for name in self.state.ledgers:
                 self.send(group, PurseChanged(name, None))
@@ -115,13 +119,16 @@ class Treasury(SourcedActor):
     def _decide(self, message: ReserveBudget) -> None:
         now = self.clock.now()
         assign = message.assign
+        call_id = assign.call.call_id
+        if call_id in self.state.open:  # it was refused while nobody was here to hear of it, and comes anew
+            self._over(call_id, 0.0, now)
         verdict = self.state.reserve(message, now)
         if isinstance(verdict, LeftOut):
             self._refuse(message, verdict, now)
             return
         self.record(verdict, now)
         if not self._to_deployment(message.deployment_id, StartCall(assign, paid=True)):
-            self._over(verdict.call_id, 0.0, now)
+            self._over(call_id, 0.0, now)
             self._lost(assign, message.deployment_id)
 
     def _refuse(self, message: ReserveBudget, left_out: LeftOut, now: float) -> None:
@@ -157,11 +164,13 @@ class Treasury(SourcedActor):
     # -- a call is over
 
     def _settle(self, message: SettleBudget) -> None:
-        if message.call_id in self.state.open:
+        late = message.asked and message.call_id not in self._unaccounted
+        if message.call_id in self.state.open and not late:
             self._over(message.call_id, message.cost, self.clock.now())
 
     def _over(self, call_id: str, cost: float | None, now: float) -> None:
         reservation = self.state.open[call_id]
+        self._unaccounted.discard(call_id)
         self.record(BudgetSettled(call_id, cost), now)
         for name in reservation.amounts:
             exhausted = self.state.exhausted(name, 0.0, now)

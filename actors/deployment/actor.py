@@ -243,16 +243,16 @@ class DeploymentActor(CheckedActor):
             return state.admit(call, now)
         return state.admit(call, now, self._prices.expected(call, state.latency.expected_output, now))
 
-    def _settle(self, call_id: str, cost: float | None) -> None:
+    def _settle(self, call_id: str, cost: float | None, *, asked: bool = False) -> None:
         """Tell the Treasury what a call cost; one that is being restarted asks again by itself."""
         treasury = self._switchboard.services.get(TREASURY)
         if treasury is not None:
-            self.send(treasury, SettleBudget(call_id, cost))
+            self.send(treasury, SettleBudget(call_id, cost, asked))
 
     def _account_for(self, message: AccountFor) -> None:
         for call_id in message.call_ids:
             if call_id not in self._running:
-                self._settle(call_id, None)
+                self._settle(call_id, None, asked=True)
 
     def _budget_short(self, message: BudgetShort) -> None:
         self._note_exhausted(message.need, self.clock.now())

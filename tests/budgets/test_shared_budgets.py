@@ -4,8 +4,17 @@ import pytest
 
 from turnout import ConfigurationError, NoDeploymentsAvailable, Router
 from turnout.actors.journal.memory import MemoryStore
-from turnout.messages.commands import Cancel, CancelCall, ReserveBudget, SaveSnapshot, StartCall
+from turnout.messages.commands import (
+    AccountFor,
+    Cancel,
+    CancelCall,
+    ReserveBudget,
+    SaveSnapshot,
+    SettleBudget,
+    StartCall,
+)
 from turnout.messages.outcomes import LeftOut
+from turnout.messages.values import replace
 
 DAY = 86_400.0
 PROVIDERS = {"openai": {"budget_limit": 1.0, "time_period": "1d"}}
@@ -299,6 +308,31 @@ def test_a_call_that_a_treasury_let_pass_before_it_crashed_is_not_started_twice(
     assert len(one.events("call_started")) == 1
     assert len(one.events("deployment_picked")) == 1
     assert one.budgets()["provider:openai"]["reserved"] == 0.0
+
+
+def test_a_call_that_was_refused_while_the_treasury_was_dead_is_paid_for_once(town):
+    """What was set aside at first comes back; the answer to what became of that, too late, ends nothing."""
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS, on_exhausted="wait")
+    deployment = one.router._switchboard.deployments["a"]._actor_weakref()
+    start, account, asked = deployment._start_call, deployment._account_for, []
+
+    def refuse_once(message):
+        deployment.message_handlers[StartCall] = start
+        start(replace(message, refused=LeftOut("a", "parallel")))
+
+    deployment.message_handlers[StartCall] = refuse_once
+    deployment.message_handlers[AccountFor] = asked.append
+    one.crash("treasury", SettleBudget)
+    future = one.send()
+    one.clock.advance(0.5)
+    account(*asked)
+    one.clock.advance(0.1)
+    assert one.budgets()["provider:openai"]["reserved"] == 0.5
+    one.clock.advance(2.0)
+    assert future.get(timeout=0).route.deployment_id == "a"
+    budget = one.budgets()["provider:openai"]
+    assert (budget["spent"], budget["reserved"]) == (0.5, 0.0)
+    assert [event.cost for event in one.events("budget_settled")] == [0.0, 0.5]
 
 
 def test_a_treasury_that_refused_a_call_before_it_crashed_has_it_refused_once(town):
