@@ -128,6 +128,7 @@ class HedgeDesk(RequestDesk):
         if of_the_first or call_id == hedge.call_id:
             self._note_failure(entry, error, deployment_id, seconds, now, call_id)
             if of_the_first:
+                entry.outlived = error
                 self._go_on_with(entry, hedge)
         return True
 

@@ -57,6 +57,7 @@ class OpenRequest(Struct, eq=False):
     `cache`: it was "asked" and has not answered, or was "missed" and is owed an answer.
     `blocking`: its caller waits in a thread. `asked`: the incarnation of a group that has its latest attempt;
     `owed`: that group was dead, and is to be asked when it is back.
+    `outlived`: how the attempt ended beside which the one under way was begun.
     """
 
     state: RequestState
@@ -90,6 +91,7 @@ class OpenRequest(Struct, eq=False):
     blocking: bool = False
     asked: Any = None
     owed: bool = False
+    outlived: RequestError | None = None
 
     @property
     def left_out(self) -> tuple[tuple[LeftOut, ...], dict[str, int]]:

@@ -263,6 +263,10 @@ class Supervisor(CacheDesk):
             if entry is not None:
                 self._hedge_unplaced(entry, message.call_id)
             return
+        if entry.outlived is not None:  # it was to go on for one that failed, and never began
+            self._hedging.give_back()
+            self._retry_or_leave(entry, entry.outlived, self.clock.now())
+            return
         if message.stranded:  # asked once more when it is back, like all that its group had
             self._assign(entry, repeat=entry.failed is not None)
             return
@@ -368,7 +372,7 @@ class Supervisor(CacheDesk):
         deployment = self._deployments.get(error.deployment_id or "")
         retries = None if deployment is None else deployment.num_retries
         failed = Failed(type(error).__name__, error.retry_after, retries)
-        entry.failed, entry.error = failed, error
+        entry.failed, entry.error, entry.outlived = failed, error, None
         entry.has_waited = entry.has_paused = False
         rules = self._rules.retries_in(entry.state.group)
         wanted = wants_retry(entry.state, failed, rules, entry.request.num_retries)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout import BadRequestError, ConfigurationError, RequestError, Timeout
+from turnout import BadRequestError, ConfigurationError, InternalServerError, RequestError, Timeout
 from turnout.actors.deployment.actor import DeploymentActor
 from turnout.actors.deployment.state import DeploymentState
-from turnout.messages.commands import Inspect, SaveSnapshot
+from turnout.messages.commands import Inspect, SaveSnapshot, StartCall
 from turnout.messages.events import (
     CallCancelled,
     CallFailed,
@@ -20,6 +20,7 @@ from turnout.messages.events import (
     HedgeSettled,
 )
 from turnout.messages.outcomes import LeftOut
+from turnout.messages.values import replace
 from turnout.supervisor.planning.hedging import (
     MARGIN_SECONDS,
     MAX_MEASURED,
@@ -367,6 +368,27 @@ def test_a_second_attempt_that_is_refused_leaves_the_first_alone(town, monkeypat
     assert [row.error for row in error.attempts] == ["InternalServerError"]
     assert len(place.found(HedgeRefused)) == 1
     assert not place.found(HedgeSettled)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_second_attempt_that_is_refused_once_the_first_has_failed_was_no_attempt(town, retries):
+    """It never began: what the first ended in is what happened, and is retried if it may be."""
+    failing = SimulatedProvider(latency=3.0, script=[500, "well"])
+    place = hedged(town, failing, num_retries=retries)
+    second = place.router._switchboard.deployments["second"]._actor_weakref()
+    start, held = second._start_call, []
+    second.message_handlers[StartCall] = held.append
+    future = place.send()
+    place.clock.advance(3.5)
+    (message,) = held
+    start(replace(message, refused=LeftOut("second", "parallel")))
+    second.message_handlers[StartCall] = start
+    place.clock.advance(10.0)
+    if retries:
+        assert future.get(timeout=0).route.retries == 1
+    else:
+        with pytest.raises(InternalServerError):
+            future.get(timeout=0)
 
 
 def test_groups_that_come_and_go_leave_no_measurements_behind_without_end():
