@@ -268,7 +268,8 @@ class MoneyBook:
         if reserved is not None and isinstance(event, CallStarted):
             reserved.started = True
         elif reserved is not None and isinstance(event, (CallSucceeded, CallFailed, CallCancelled)):
-            reserved.over_at, reserved.paid = at, event.charged if event.cost is None else event.cost
+            cost = event.charged if event.cost is None else event.cost
+            reserved.over_at, reserved.paid = at, cost or 0.0
         elif reserved is not None and isinstance(event, CallAbandoned):
             reserved.over_at = at
 
