@@ -35,6 +35,7 @@ from ..runtime.actor import where_it_broke
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...messages.budgets import Purse
     from ...messages.commands import Assign
     from ..journal.sourced import EventLog
     from ..runtime.dispatcher import Dispatcher
@@ -138,10 +139,11 @@ class Treasury(SourcedActor):
         if exhausted is not None:
             self.record(exhausted, now)
         group = message.assign.group
-        self._refused.setdefault(name, {})[group] = self.state.purse(name, now).until
+        self._refused.setdefault(name, {})[group] = None
         for each in message.budgets:  # in all that it knows to be low it has counted this call already
-            if group in self._refused.get(each, ()):
-                self._tell_group(group, PurseChanged(each, self.state.purse(each, now)))
+            until = self._refused.get(each, {}).get(group, now)
+            if until is None or until > now:
+                self._tell_purse(group, each, self.state.purse(each, now))
         self._refuse_by_way_of(message, left_out)
 
     def _refuse_by_way_of(self, message: ReserveBudget, left_out: LeftOut) -> None:
@@ -187,9 +189,14 @@ class Treasury(SourcedActor):
             if until is not None and until <= now:  # it asks again by itself
                 del waiting[group]
             else:
-                self._tell_group(group, PurseChanged(name, purse))
+                self._tell_purse(group, name, purse)
         if not waiting:
             del self._refused[name]
+
+    def _tell_purse(self, group: str, name: str, purse: Purse) -> None:
+        """From now on it goes by this, until the release of which this says."""
+        self._refused[name][group] = purse.until
+        self._tell_group(group, PurseChanged(name, purse))
 
     # -- telling
 

@@ -536,12 +536,14 @@ class DeploymentActor(CheckedActor):
         if isinstance(message, StartCall) and message.paid:
             self._settle(message.assign.call.call_id, None)
         self._running.clear()
+        if isinstance(message, AccountFor):
+            self._account_for(message)
         self._abort_check("the deployment's actor crashed")
         crashed = ActorCrashed("deployment", self.deployment.id, where_it_broke(error), message)
         self.send(self._switchboard.supervisor, crashed)
 
     def undelivered(self, message: Any) -> None:
-        """Mail for a dead incarnation: whoever waits for a call must hear that it never started."""
+        """Mail for a dead incarnation: who waits for a call must hear that it never started, or is over."""
         if isinstance(message, StartCall):
             call = message.assign.call
             if message.paid:
@@ -551,6 +553,8 @@ class DeploymentActor(CheckedActor):
             outcome = CallOutcome("failed", error=error)
             ended = CallEnded(call.request_id, call.call_id, self.deployment.id, outcome, 0.0)
             self.send(self._switchboard.supervisor, ended)
+        elif isinstance(message, AccountFor):
+            self._account_for(message)
 
 
 def _kept(outcome: CallOutcome) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...messages.budgets import Purse, tags_of
 from ...messages.outcomes import LeftOut
+from ...messages.values import replace
 from ..deployment.price_data import PriceBook
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Purses:
         for name in budgets:
             purse = self._low.get(name)
             if purse is not None:
-                self._low[name] = Purse(purse.left - cost, purse.until, sooner=True)
+                self._low[name] = replace(purse, left=purse.left - cost, sooner=True)
 
     # -- deciding
 

@@ -312,9 +312,10 @@ class World:
             fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": seconds}
             self.ask(0, {**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})
             (asker,) = self.callers.open.values()
-            self.step_until(self.clock.now() + SERVE_SECONDS)
+            asked_at = self.clock.now()
+            self.step_until(asked_at + SERVE_SECONDS)
             now = self.clock.now()
-            if self._lacks_money(name, asker, now):
+            if any(self._lacks_money(name, asker, at) for at in (asked_at, now)):  # a day may have ended
                 continue
             if not asker.ended or asker.error is not None:
                 raise Violation("settled", f"{name} is well and does not serve: {asker.error!r}", now)

@@ -335,6 +335,28 @@ def test_a_call_that_was_refused_while_the_treasury_was_dead_is_paid_for_once(to
     assert [event.cost for event in one.events("budget_settled")] == [0.0, 0.5]
 
 
+def test_a_deployment_that_dies_over_what_the_treasury_asks_answers_all_the_same(town):
+    """It is asked what became of its calls by a Treasury that did not hear of their end."""
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS)
+    one.send()
+    one.crash("treasury", SettleBudget)
+    one.crash("a", AccountFor)
+    one.clock.advance(6.0)
+    budget = one.budgets()["provider:openai"]
+    assert (budget["spent"], budget["reserved"]) == (0.5, 0.0)
+
+
+def test_a_group_is_not_told_of_a_budget_that_it_waits_for_no_more(town):
+    """Nobody would tell it again, and it would go by that for ever."""
+    tags = {"team-a": {"max_budget": 0.6, "budget_duration": "1h"}}
+    one = town([town.entry("a")], provider_budget_config=PROVIDERS, tag_budget_config=tags)
+    one.ask(tags=["team-a"])
+    assert one.error(tags=["team-a"]).left_out[0].detail == "tag:team-a"
+    one.clock.advance(3600.0)
+    assert one.error(tags=["team-a"], max_tokens=9).left_out[0].detail == "provider:openai"
+    assert one.router._switchboard.groups["g"]._actor_weakref()._purses._low.keys() == {"provider:openai"}
+
+
 def test_a_treasury_that_refused_a_call_before_it_crashed_has_it_refused_once(town):
     one = town([town.entry("a")], provider_budget_config=PROVIDERS, on_exhausted="fail")
     one.ask()

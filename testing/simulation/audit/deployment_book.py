@@ -82,6 +82,7 @@ class DeploymentBook:
         self.sick = False
         self.started = self.ended = 0
         self.changed_at = self.ended_at = 0.0
+        self._closed_at, self._at_once = 0.0, 0
         self.crashed_at = -CRASH_SECONDS
         self.lenient_at = -1.0
         self.sick_at = 0.0
@@ -234,6 +235,7 @@ class DeploymentBook:
         if call is None:
             raise Violation("I4", f"call {call_id} ended on {self.rules.id}, where it was not open", at)
         self.ended += 1
+        self._closed_at, self._at_once = at, self._at_once + 1 if at == self._closed_at else 1
         if self.probe == call_id:
             self.probe = None
         return call
@@ -380,6 +382,10 @@ class DeploymentBook:
     def doubtful(self, at: float) -> bool:
         """Whether its actor, or its group's, may still be on its way back."""
         return at < self.crashed_at + CRASH_SECONDS
+
+    def several_ended(self, at: float) -> bool:
+        """Whether calls ended at once: the group hears of one after the other, and serves in between."""
+        return at == self._closed_at and self._at_once > 1
 
     def tokens_at(self, at: float) -> int:
         """Reserved and used in the last minute."""

@@ -73,7 +73,7 @@ def served_in_turn(request: RequestBook, fields: dict[str, Any], name: str, at: 
     book = request.books[name]
     if request.phase != "waiting" or request.doubtful or request.waiting_since is None or book.doubtful(at):
         return
-    if sent_by_another(request, book, at):
+    if sent_by_another(request, book, at) or book.several_ended(at):
         return
     others = [
         each for each in request.waiting.values() if each.group == request.group and each is not request
