@@ -223,6 +223,7 @@ class Auditor:
             self.deployments[event.deployment_id].crashed_at = math.inf  # nothing is owed by it any more
         elif isinstance(event, DeploymentRestarted):
             self.money.came_back(event.deployment_id, at)
+            self.rounds.came_back(event.deployment_id)
         elif isinstance(event, (DeploymentAdded, DeploymentUpdated)) and not event.listed:
             self._learn(event, at)
         elif isinstance(event, DeploymentRemoved):

@@ -55,6 +55,10 @@ class RoundsBook:
         """Nothing can be said of what was to be done before this moment."""
         self._quiet_until = max(self._quiet_until, until)
 
+    def came_back(self, name: str) -> None:
+        """A deployment's actor was restarted: of what the journal lost it knows nothing."""
+        self._well.pop(name, None)
+
     def heard(self, name: str, event: Event, at: float) -> None:
         """Something was recorded of a deployment.
 
