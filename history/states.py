@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["UNREADABLE", "SnapshotCheck"]
 
 RULED = {
-    "budgets": frozenset({"ledgers", "open", "quiet_until"}),
-    "deployment": frozenset({"ledger", "quiet_until"}),
+    "budgets": frozenset({"ledgers", "open", "quiet_until", "limits"}),
+    "deployment": frozenset({"ledger", "quiet_until", "limit"}),
 }
 """By kind of stream, the parts of a state that depend on limits and budgets, and not on events alone."""
 
