@@ -308,6 +308,8 @@ class World:
             if f"deployment/{name}" in failed or f"group/{group}" in failed:
                 self.marks.sometimes("actor retired")
                 continue
+            if self.auditor.living.is_retired("treasury") and self.auditor.money.concerned(name, ()):
+                continue  # what nobody can pay for does not start
             seconds = 500.0 if not self.auditor.money.on else SERVE_SECONDS - 10.0
             fields = {"model": name, "messages": _HELLO, "max_tokens": 1, "timeout": seconds}
             self.ask(0, {**fields, "num_retries": 0, "disable_fallbacks": True, "priority": 0})

@@ -269,7 +269,7 @@ class Auditor:
             self.hear(heard)
         self.living.look(now)
         self.living.were_recorded_first(now)
-        if self.money.on and not self.living.closed_by_itself:
+        if self.money.on and not self.living.closed_by_itself and not self.living.is_retired("treasury"):
             self.money.look(self.living.service("treasury"), self.living.actor, now)
         self.rounds.look(self.living.service("health"), now)
         self._replies.come_after_their_record(now)

@@ -97,6 +97,10 @@ class Living:
         """The Supervisor crashed again and again: no request is taken, and no actor that dies comes back."""
         return "supervisor/supervisor" in self.router._wiring.failed
 
+    def is_retired(self, service: str) -> bool:
+        """Whether a service has crashed too often to be brought back."""
+        return f"service/{service}" in self.router._wiring.failed
+
     def touched(self, name: str, event: Event, at: float) -> None:
         """Something was recorded of it."""
         if name not in self.blind and name in self._shadows:
